@@ -33,6 +33,8 @@ from circuits.exchange.trace_prompt import trace_prompt as trace_prompt
 from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write_neuronpedia import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write_neuronpedia import write_neuronpedia as write_neuronpedia
+from circuits.faithfulness.circuit_report import circuit_report as circuit_report
+from circuits.faithfulness.circuit_report import subgraph_report as subgraph_report
 from circuits.faithfulness.curve import curve_of_scores as curve_of_scores
 from circuits.faithfulness.curve import faithfulness_curve as faithfulness_curve
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
@@ -57,9 +59,15 @@ from circuits.patching.store import save_patching as save_patching
 from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.search.acdc import acdc as acdc
 from circuits.search.circuit import ComponentCircuit as ComponentCircuit
+from circuits.search.greedy import greedy as greedy
 from circuits.search.mib_file import read_mib as read_mib
 from circuits.search.mib_file import write_mib as write_mib
+from circuits.search.mib_tools import export_mib as export_mib
+from circuits.search.mib_tools import import_mib as import_mib
+from circuits.search.node_circuit import NodeCircuit as NodeCircuit
 from circuits.search.select import choose_edges as choose_edges
+from circuits.search.select_nodes import named_circuit as named_circuit
+from circuits.search.select_nodes import node_circuit as node_circuit
 from circuits.studies.running import study as study
 from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence

@@ -6,6 +6,7 @@ from pathlib import Path
 from probe.artifacts.manifest import ModelStamp, read_manifest
 from probe.artifacts.stored import Library, is_registered, library, registered
 from probe.errors import BadInput, brief
+from probe.tasks.catalogue import TASKS
 from probe.text.documents import BUNDLED
 
 __all__ = ["Library", "is_registered", "library", "newest_dictionaries", "read_by", "registered"]
@@ -37,4 +38,12 @@ def require_corpora(names: list[str]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise BadInput(
             f"{brief(unknown[0])} is none of the texts here ({', '.join(known)}). Python and the command line read files too."
+        )
+
+
+def require_tasks(names: list[str]) -> None:
+    """The same of a task, which Python and the command line may give as a file of examples."""
+    if unknown := [name for name in names if name not in TASKS]:
+        raise BadInput(
+            f"{brief(unknown[0])} is none of the tasks here ({', '.join(TASKS)}). Python and the command line read files too."
         )

@@ -28,12 +28,15 @@ from probe.methods.form_fields import OTHER, arguments_of, parts_of, texts_of
 from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.read_declarations import Asks, Parameter
+from probe.methods.result_kinds import ResultKind
 from probe.methods.results import stored_in
+from probe.tasks.catalogue import TASKS
 
 _OFFERED: dict[Kind, Callable[[str], list[str]]] = {
-    **{kind: lambda model, name=name: _stored(name, model) for kind, name in STORED.items()},
+    **{kind: lambda model, kind=kind, name=name: _stored(kind, name, model) for kind, name in STORED.items()},
     KINDS["CorpusName"]: lambda _: corpora(),
     KINDS["StudyName"]: lambda _: [one.name for one in studies()],
+    KINDS["TaskName"]: lambda _: list(TASKS),
 }
 """The names to pick from, of kinds that are asked for by name, for a model where the page gives one."""
 _HINTS = {
@@ -223,7 +226,9 @@ def _select(at: str, p: Parameter, plain: Any, model: str) -> Component:
     return choose(_field(at, p), data, value or None, placeholder=hint, **rules, **_about(p))
 
 
-def _stored(kind: str, model: str) -> list[str]:
-    """Names of what is stored, newest first; with a model, of what is not of another one."""
-    kept = library().kinds[kind]
+def _stored(kind: Kind, name: str, model: str) -> list[str]:
+    """Names of what is stored, newest first; with a model, of what is not of another one; of results, those that hold such."""
+    kept = library().kinds[name]
+    if isinstance(kind, ResultKind):
+        kept = [(folder, m) for folder, m in kept if m.facts.get("what") in kind.records]
     return [folder.name for folder, m in kept if not model or m.model is None or m.model.name == model]

@@ -17,7 +17,7 @@ from app.jobs.repeat_job import Arguments, task
 from app.jobs.table import Job, job_table
 from app.jobs.work import Work, key_of, result, submit
 from app.library import models, recent_records, vocabulary
-from app.library.artifacts import is_registered, registered, require_corpora
+from app.library.artifacts import is_registered, registered, require_corpora, require_tasks
 from app.library.models import stale
 from app.methods import addresses
 from probe.artifacts.folder import place
@@ -66,9 +66,7 @@ def work_of(call: Call, name: str = "") -> Work:
     """The job. Its result is stored, with the model's stamp and the names of the artifacts it was given. BadInput for a text or
     an artifact that is not among those here: whoever asks a page, or by an address, may name no file of this machine. name: of
     the artifact that the call makes, where somebody chose one."""
-    for p in call.about.parameters:
-        if p.kind is KINDS["CorpusName"] and (named := call.arguments.get(p.name)):
-            require_corpora(named if isinstance(named, list) else [named])
+    _names_no_file(call)
     for kind, one in artifacts_of(
         call
     ):  # by its name: neither a folder where the dashboard was started, nor a link out of here
@@ -80,6 +78,14 @@ def work_of(call: Call, name: str = "") -> Work:
     about = {"link": link, "kind": WHAT, "store": lambda record: _store(call, key, record)}
     alone = not call.about.of_model
     return Work(key, words.title(call), lambda p: _run(call, p, kept), **about, alone=alone, again=again)
+
+
+def _names_no_file(call: Call) -> None:
+    """BadInput for a text or a task that no form offers."""
+    looks = {KINDS["CorpusName"]: require_corpora, KINDS["TaskName"]: require_tasks}
+    for p in call.about.parameters:
+        if p.kind in looks and (named := call.arguments.get(p.name)):
+            looks[p.kind](named if isinstance(named, list) else [named])
 
 
 def keep(call: Call, record: Any) -> str:
@@ -155,6 +161,7 @@ def planned(call: Call) -> str:
     """What a call would take, in a sentence. BadInput where it cannot be asked."""
     if not call.about.plan:
         return ""
+    _names_no_file(call)
     if (model := models.for_plans(call.model)) is None:
         return "What it will take is told when the model is loaded."
     plan = call.plan(model)

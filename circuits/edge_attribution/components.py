@@ -52,9 +52,12 @@ class Components:
         removed: Bool[Tensor, "row sender receiver"],
         other: Float[Tensor, "row sender pos d_model"],
         where: slice = LAST,
+        grad: bool = False,
     ) -> Float[Tensor, "row some d_vocab"]:
-        """Logits, at the last position, with these edges carrying `other`. See `run`."""
-        return EdgeRun(self.layout, self.writers, self.readers, removed, other).logits(model, tokens, where)
+        """Logits, at the last position, with these edges carrying `other`. grad: whether a gradient of `other` will be asked for.
+        See `run`."""
+        with torch.set_grad_enabled(grad):
+            return EdgeRun(self.layout, self.writers, self.readers, removed, other).logits(model, tokens, where)
 
 
 _known: "WeakKeyDictionary[TransformerBridge, dict[bool, Components]]" = WeakKeyDictionary()

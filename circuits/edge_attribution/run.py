@@ -53,7 +53,7 @@ class EdgeRun:
     def logits(
         self, model: "TransformerBridge", tokens: Int[Tensor, "row pos"], where: slice = LAST
     ) -> Float[Tensor, "row some d_vocab"]:
-        """Logits at these positions."""
+        """Logits at these positions; whoever calls says whether gradients are kept."""
         rows = tokens.shape[0]
         hooks: list[tuple[str, Callable]] = []
         for site in self._read(model):
@@ -65,7 +65,7 @@ class EdgeRun:
         for reader in asked:
             hooks.append((spot(reader.reads, model).hook, self._changing(model, reader, rows)))
         hooks.append(("unembed.hook_in", lambda value, hook: value[:, where]))
-        with torch.no_grad(), model.hooks(fwd_hooks=hooks):
+        with model.hooks(fwd_hooks=hooks):
             found = model(tokens, **keeps_nothing(model))
         if self.fired != len(asked):
             raise OpenworkError(

@@ -2,185 +2,152 @@
 
     f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))
 
-with m the task's metric, mean over pairs; every edge that is not kept carries what its sender writes in the corrupted run (or
-0). Sizes, CPR and CMD are MIB's (Mueller et al. 2025): `circuits.faithfulness.metrics`. The interval is over pairs that are
-drawn again and again; random circuits are of equal size, their edges drawn from all.
+with m the task's metric, mean over pairs; what is removed carries what the ablation says. Sizes are MIB's ten shares, 0.1% to all
+(Mueller et al. 2025), and CPR and CMD its areas: under f, and between f and 1, by trapezoids from the smallest share on, so that f = 1
+everywhere has a CPR of 0.999. MIB takes its CPR of circuits of the parts that help the right answer most (`signed`), its CMD of
+the strongest whichever way they speak; both areas of one kind of circuits stand here, and the sentence says which is MIB's. Its paper
+takes what circuits keep for the axis (x = `kept`), its code and leaderboard the shares asked for. CMDs that circulate beside
+leaderboards are near |CPR - 0.999| and so of signed circuits; do not compare them.
+
+The interval is over held-out pairs that are drawn again and again. Random circuits have as many parts, drawn from all; where the
+rule grows circuits, theirs are grown too. Stability is the Jaccard index of the circuit and those found on scoring pairs drawn again.
 """
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
+from circuits.edge_attribution.ablations import Ablation
 from circuits.edge_attribution.attribute import eap, eap_ig
-from circuits.edge_attribution.components import components
-from circuits.edge_attribution.runs import Ablation, Comparison
 from circuits.edge_attribution.scores import EdgeScores
-from circuits.faithfulness.metrics import SHARES, area, distance, faithfulness, gap
-from circuits.search.circuit import connected
-from circuits.search.select import Rule, choose_edges
+from circuits.faithfulness.curve_record import FaithfulnessCurve
+from circuits.faithfulness.metrics import SHARES, gap
+from circuits.faithfulness.parts.edges import EdgeParts
+from circuits.faithfulness.parts.nodes import NodeParts
+from circuits.faithfulness.parts.parts import Kept, Parts
+from circuits.faithfulness.parts.places import NodeKind
+from circuits.faithfulness.plan import FaithfulnessPlan, plan_runs
+from circuits.faithfulness.ranked import Ranked, jaccard
+from circuits.faithfulness.split import Split, split_pairs
+from circuits.search.select import Rule
+from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_scores, require_same_model
 from probe.errors import BadInput
-from probe.methods import Doc, method
+from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.panels import Figure, Panel, Rows, Sentence
-from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import Drawn, Pairs, pairs_of
-from probe.words import counted, percent
+from probe.tasks.pairs import Drawn, Pairs
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 By = Literal["eap", "eap-ig"]
-BOOTSTRAP = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaithfulnessCurve(Record, figure=True):
-    """Circuits by size. edges: how many each kept after what dangles went; shares: of the model's, as asked. values, whole,
-    nothing: the metric of every held-out pair: of each circuit, of the model, of no edge. random: of random circuits of the same
-    sizes."""
-
-    method: str
-    task: str
-    shares: Float[np.ndarray, " size"]
-    edges: Int[np.ndarray, " size"]
-    values: Float[np.ndarray, "size pair"]
-    whole: Float[np.ndarray, " pair"]
-    nothing: Float[np.ndarray, " pair"]
-    random: Float[np.ndarray, "draw size pair"]
-    convention: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-
-    @cached_property
-    def f(self) -> Float[np.ndarray, " size"]:
-        """Faithfulness of each size."""
-        return faithfulness(self.values.mean(-1), self.whole.mean(), self.nothing.mean())
-
-    @cached_property
-    def random_f(self) -> Float[np.ndarray, "draw size"]:
-        """The same of random circuits."""
-        return faithfulness(self.random.mean(-1), self.whole.mean(), self.nothing.mean())
-
-    @cached_property
-    def samples(self) -> Float[np.ndarray, "sample size"]:
-        """Faithfulness on pairs drawn again and again."""
-        n, draw = len(self.whole), np.random.default_rng(self.seed)
-        share = draw.multinomial(n, np.full(n, 1 / n), BOOTSTRAP) / n  # sample pair
-        worth = share @ (self.whole - self.nothing)
-        return (share @ (self.values - self.nothing).T) / np.where(np.abs(worth) > 1e-9, worth, np.nan)[:, None]
-
-    @cached_property
-    def interval(self) -> Float[np.ndarray, "2 size"]:
-        """Of 95%, by size."""
-        return np.nanpercentile(self.samples, [2.5, 97.5], axis=0)
-
-    @property
-    def cpr(self) -> float:
-        """Area under the curve; 1 is the whole model's."""
-        return float(area(self.shares, self.f))
-
-    @property
-    def cmd(self) -> float:
-        """Area between the curve and 1; 0 is best."""
-        return float(distance(self.shares, self.f))
-
-    @property
-    def random_cmd(self) -> float:
-        """The same of random circuits, mean."""
-        return float(distance(self.shares, self.random_f).mean()) if len(self.random) else float("nan")
-
-    def reaches(self, f: float = 0.8) -> float:
-        """The smallest share of edges from which on every size keeps at least `f`; NaN where none does."""
-        enough = self.f >= f
-        from_on = np.flatnonzero(np.logical_and.accumulate(enough[::-1])[::-1])
-        return float(self.shares[from_on[0]]) if len(from_on) else float("nan")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a size."""
-        low, high = self.interval
-        return [
-            {
-                "share": float(share),
-                "edges": int(self.edges[i]),
-                "faithfulness": float(self.f[i]),
-                "from": float(low[i]),
-                "to": float(high[i]),
-                "random": float(self.random_f[:, i].mean()) if len(self.random) else None,
-                "random at most": float(self.random_f[:, i].max()) if len(self.random) else None,
-            }
-            for i, share in enumerate(self.shares)
-        ]
-
-    def panels(self) -> list[Panel]:
-        """The curve, its table, what it comes to."""
-        return [
-            Figure("Faithfulness by size", self.figure),
-            Rows("Circuits by size", self.rows(), kinds={"share": "share"}),
-            Sentence(self.summary()),
-        ]
-
-    def summary(self) -> str:
-        """One sentence: CPR and CMD beside random ones, and from where on it is faithful."""
-        enough = self.reaches()
-        said = "no size keeps .8" if np.isnan(enough) else f"{percent(enough)} of the edges and more keep .8"
-        return (
-            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, "
-            f"CMD {self.cmd:.3f} (random {self.random_cmd:.3f}); {said}."
-        )
+Kind = Literal["edges", "components", "heads", "mlps", "neurons", "latents"]
+IG_POINTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class CurveConfig(Settings):
     """How circuits are chosen and looked at."""
 
+    kind: Kind = "edges"
+    "What circuits are made of."
     rule: Rule = "top"
-    "`top`: the best edges; `greedy`: grown from the logits; `stable`: of one sign in all samples; `optimal`: an integer program."
+    "`top`: the best; `stable`: of one sign in all samples; of edges also `greedy`: grown from the logits, `optimal`: an integer program."
     signed: bool = False
-    "Whether an edge counts by how it speaks for the right answer (CPR's choice), or by its size (CMD's)."
+    "Whether a part counts by how it speaks for the right answer (CPR's choice), or by its size (CMD's)."
     ablation: Ablation = "resample"
-    "What removed edges carry: what their senders write in the corrupted run, or 0."
+    "What removed parts carry: the corrupted run's, a mean, a mean at each position, 0, or the constant that harms least."
+    x: Literal["asked", "kept"] = "asked"
+    "What areas are taken over: shares asked for, or what circuits keep without what dangles."
     held_out: Annotated[int, Doc(least=2, most=10_000)] = 32
     "Pairs that circuits are looked at on; none of them is among those they were found on."
-    random: Annotated[int, Doc(least=0, most=100)] = 3
+    unseen: Sequence[str] = ()
+    "Templates that the scores never see: circuits are looked at on as many pairs of these too."
+    random: Annotated[int, Doc(least=0, most=1000)] = 3
     "Random circuits of every size."
+    samples: Annotated[int, Doc(least=0, most=1000)] = 20
+    "Times that the scores' pairs are drawn again, for how stable circuits are."
+    at_chance: bool = False
+    "Whether a task is looked at that the model is at chance at."
 
 
-@method("faithfulness", group="circuits", paper="MIB: A Mechanistic Interpretability Benchmark (Mueller et al. 2025)")
+@dataclass(frozen=True, eq=False)
+class Stored(Settings):
+    """What is stored that circuits are chosen by or held against."""
+
+    scores: ScoresName | None = None
+    "Stored scores that choose the circuits, in the place of `by`; whatever made them, of this model."
+    known: CircuitName | None = None
+    "A stored circuit that is known to be right: how well the scores tell its parts from the others."
+    dictionaries: Sequence[DictionaryName] = ()
+    "Of latents, the dictionaries that they are of."
+
+
+@method(
+    "faithfulness",
+    group="circuits",
+    plan="plan_faithfulness",
+    paper="MIB: A Mechanistic Interpretability Benchmark (Mueller et al. 2025)",
+)
+@takes_fields("stored", Stored)
 @takes_fields("drawn", Drawn)
 @takes_fields("config", CurveConfig)
 def faithfulness_curve(
     model: "TransformerBridge",
     task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
-    by: Annotated[By, Doc("Which scores choose the edges.")] = "eap-ig",
+    by: Annotated[By, Doc("Which scores choose the parts; of nodes `eap` is attribution patching.")] = "eap-ig",
     *,
     n: Annotated[int, Doc("Pairs that the scores are made on.", least=1, most=10_000)] = 32,
+    stored: Stored = Stored(),
     drawn: Drawn = Drawn(),
     config: CurveConfig = CurveConfig(),
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
-    """How much of a behaviour the best edges keep, for circuits of every size, on pairs they were not found on.
+    """How much of a behaviour the best edges, heads, MLPs, neurons or latents keep, for circuits of every size, on pairs they were not
+    found on.
 
-    Edges are scored on `n` pairs, the best kept, all others given what the corrupted run has; beside them stand random circuits
-    of equal size.
+    Parts are scored on `n` pairs, the best kept, all others given what the ablation says; beside them stand random circuits of
+    equal size.
 
-    >>> curve = ow.faithfulness_curve(model, "greater-than", "eap", n=2, held_out=2, random=1)
+    Raises BadInput for a task at chance, for pairs that do not suffice, scores of another model, and where the model without any
+    part does as well as with all.
+
+    >>> curve = ow.faithfulness_curve(model, "greater-than", "eap", n=2, held_out=2, random=1, samples=0)
     >>> curve.f.shape
     (10,)
     """
-    pairs = pairs_of(model, task, n + config.held_out, drawn)
-    if len(pairs) < n + 2:
-        raise BadInput(
-            f"{len(pairs)} pairs came and {n} are for the scores, so {max(0, len(pairs) - n)} are left to look at circuits on; "
-            "at least 2 are needed. Give more pairs, or a smaller n."
-        )
-    train, test = pairs.some(range(n)), pairs.some(range(n, len(pairs)))
-    scores = (eap if by == "eap" else eap_ig)(model, train, progress=progress)
-    return curve_of_scores(model, scores, test, config=config, seed=drawn.seed, progress=progress)
+    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance)
+    scores = _scores(model, split, by, stored, config, progress)
+    curve = _curve(model, scores, split, stored, config, drawn.seed, progress)
+    return came_from(curve, model)
+
+
+def _curve(
+    model: "TransformerBridge",
+    scores: Any,
+    split: Split,
+    stored: Stored,
+    config: CurveConfig,
+    seed: int,
+    progress: Progress,
+) -> FaithfulnessCurve:
+    known = None if stored.known is None else read_circuit(stored.known).names
+    found = [
+        curve_on(parts_of(model, pairs, split.reference, config, stored.dictionaries), scores, known, config, seed, progress)
+        for pairs in (split.test, split.unseen)
+        if pairs is not None
+    ]
+    return found[0] if len(found) == 1 else _with_unseen(*found)
+
+
+def _with_unseen(curve: FaithfulnessCurve, unseen: FaithfulnessCurve) -> FaithfulnessCurve:
+    from dataclasses import replace
+
+    return replace(curve, unseen=unseen)
 
 
 @takes_fields("config", CurveConfig)
@@ -193,48 +160,110 @@ def curve_of_scores(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
-    """The faithfulness of circuits chosen by these scores, whatever made them, on these pairs.
+    """The faithfulness of circuits chosen by these scores, of edges or nodes and whatever made them, on these pairs.
 
     >>> pairs = ow.task_pairs(model, "greater-than", n=4)
     >>> scores = ow.eap(model, pairs.some([0, 1]))
-    >>> float(ow.curve_of_scores(model, scores, pairs.some([2, 3]), random=0).f[-1])
+    >>> float(ow.curve_of_scores(model, scores, pairs.some([2, 3]), random=0, samples=0).f[-1])
     1.0
     """
-    made, shares = components(model), np.array(SHARES)
-    compared = Comparison(model, made, pairs, "metric", config.ablation)
-    total = int(made.layout.edges.sum())
-    sizes = [int(share * total) for share in shares]
-    kept = [choose_edges(scores, k, config.rule, signed=config.signed, seed=seed).kept for k in sizes]
-    draw = np.random.default_rng(seed)
-    random = [connected(made.layout, _random(made.layout.edges, k, draw)) for _ in range(config.random) for k in sizes]
-    every = np.stack([np.zeros_like(kept[0]), made.layout.edges, *kept, *random])
-    values = np.empty((len(every), len(pairs)))
-    with progress.stage("faithfulness", total=len(every), unit="circuit") as step:
-        for i in range(len(every)):
-            values[i] = compared.values(every[i : i + 1])[0]
-            step(1)
+    require_same_model(model, scores, "Scores")
+    parts = parts_of(model, pairs, None, config, ())
+    return came_from(curve_on(parts, scores, None, config, seed, progress), model)
+
+
+def curve_on(
+    parts: Parts,
+    scores: Any,
+    known: Sequence[str] | None,
+    config: CurveConfig,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> FaithfulnessCurve:
+    """The curve of circuits chosen by these scores, of these parts. known: names of a circuit known to be right."""
+    ranked = Ranked(scores, parts.names)
+    shares, draw = np.array(SHARES), np.random.default_rng(seed)
+    sizes = [int(share * len(parts)) for share in shares]
+    kept = ranked.circuits(sizes, config.rule, config.signed, seed)
+    grows = config.rule in ("greedy", "optimal")
+    random = [parts.tidy(parts.random(k, draw, grows)) for _ in range(config.random) for k in sizes]
+    every = np.stack([parts.nothing, parts.whole, *kept, *random])
+    with progress.stage(f"faithfulness of {parts.kind}", total=len(every), unit="circuit") as step:
+        values = parts.measured(every, step)
     gap(float(values[1].mean()), float(values[0].mean()))
-    found = values[2 : 2 + len(sizes)]
-    record = FaithfulnessCurve(
+    again = _again(ranked, kept, sizes, config, seed)
+    convention = {**parts.convention, **config.__dict__, "chosen on": len(scores.by_pair), "seed": seed}
+    return FaithfulnessCurve(
         method=scores.method,
         task=scores.task,
         shares=shares,
-        edges=np.array([int(one.sum()) for one in kept]),
-        values=found,
+        kept=np.array([int(one.sum()) for one in kept]),
+        values=values[2 : 2 + len(sizes)],
         whole=values[1],
         nothing=values[0],
-        random=values[2 + len(sizes) :].reshape(config.random, len(sizes), len(pairs)),
-        convention={**compared.convention, **config.__dict__, "chosen on": len(scores.by_pair), "seed": seed},
+        random=values[2 + len(sizes) :].reshape(config.random, len(sizes), parts.pairs),
+        kind=parts.kind,
+        total=len(parts),
+        x=config.x,
+        jaccard=again,
+        auroc=None if known is None else ranked.auroc(known, config.signed),
+        convention={**convention, "unseen": list(config.unseen), "random": _RANDOM[grows]},
         seed=seed,
     )
-    return came_from(record, model)
 
 
-def _random(
-    edges: Bool[np.ndarray, "sender receiver"], size: int, draw: np.random.Generator
-) -> Bool[np.ndarray, "sender receiver"]:
-    """As many edges, drawn from all."""
-    at = np.flatnonzero(edges)
-    kept = np.zeros(edges.size, bool)
-    kept[draw.choice(at, size, replace=False)] = True
-    return kept.reshape(edges.shape)
+_RANDOM = {True: "grown from the logits by chance", False: "drawn from all parts; what dangles goes"}
+
+
+def _again(ranked: Ranked, kept: list[Kept], sizes: list[int], config: CurveConfig, seed: int) -> np.ndarray:
+    """How much the circuits of pairs drawn again have in common with the circuit."""
+    if not config.samples or len(ranked.scores.by_pair) < 2:
+        return np.zeros((0, len(sizes)))
+    drawn = ranked.resampled(sizes, config.rule, config.signed, config.samples, seed)
+    return np.array([[jaccard(a, b) for a, b in zip(kept, one, strict=True)] for one in drawn])
+
+
+def parts_of(
+    model: "TransformerBridge", pairs: Pairs, reference: Pairs | None, config: CurveConfig, dictionaries: Sequence[Any]
+) -> Parts:
+    """The parts that circuits are made of, ready to be removed on these pairs."""
+    if config.kind == "edges":
+        return EdgeParts(model, pairs, config.ablation, reference)
+    return NodeParts(model, pairs, config.kind, config.ablation, dictionaries=dictionaries, reference=reference)
+
+
+def _scores(
+    model: "TransformerBridge", split: Split, by: str, stored: Stored, config: CurveConfig, progress: Progress
+) -> Any:
+    """Those that are stored, or made now."""
+    if stored.scores is not None:
+        found = read_scores(stored.scores)
+        require_same_model(model, found, "Scores")
+        return found
+    if config.kind == "edges":
+        return (eap if by == "eap" else eap_ig)(model, split.train, progress=progress)
+    from circuits.node_attribution.attribute import atp
+
+    steps = 0 if by == "eap" else IG_POINTS
+    return atp(model, split.train, config.kind, list(stored.dictionaries), steps=steps, progress=progress)
+
+
+@takes_fields("stored", Stored)
+@takes_fields("drawn", Drawn)
+@takes_fields("config", CurveConfig)
+def plan_faithfulness(
+    model: "TransformerBridge",
+    task: TaskName = "ioi",
+    by: By = "eap-ig",
+    *,
+    n: int = 32,
+    stored: Stored = Stored(),
+    drawn: Drawn = Drawn(),
+    config: CurveConfig = CurveConfig(),
+) -> FaithfulnessPlan:
+    """What `faithfulness` takes."""
+    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance)
+    scoring = 0 if stored.scores is not None else len(split.train) * (3 if by == "eap" else 2 + IG_POINTS * 2)
+    looked = [pairs for pairs in (split.test, split.unseen) if pairs is not None]
+    circuits = 2 + len(SHARES) * (1 + config.random)
+    return plan_runs(model, looked, circuits, config.kind, config.ablation, scoring)

@@ -173,7 +173,7 @@ def check_sufficiency(
     kept = chosen[np.isin(chosen, np.flatnonzero(graph.nodes.where(*UNITS)))]
     if not len(kept):
         raise BadInput("None of these nodes is a neuron, latent, head or MLP; keep some, like most_influential(20).")
-    level = _means(bed, others) if baseline == "mean" else None
+    level = mean_levels(bed, others) if baseline == "mean" else None
     drawn = random_sets(graph, kept, n_random, seed)
     with progress.stage("interventions", total=len(drawn) + 2, unit="run") as step:
         found = []
@@ -220,7 +220,7 @@ def _share(bed: Testbed, root: int, found: list[_Left]) -> RootShare:
     )
 
 
-def _means(bed: Testbed, prompts: Sequence[Prompt]) -> Float[np.ndarray, " node"]:
+def mean_levels(bed: Testbed, prompts: Sequence[Prompt]) -> Float[np.ndarray, " node"]:
     """Mean activation of every neuron and latent over prompts."""
     nodes, found = bed.graph.nodes, np.full(len(bed.graph.nodes), np.nan)
     runs = [torch.tensor([encode_prompt(bed.model, one)], device=bed.tokens.device) for one in prompts]

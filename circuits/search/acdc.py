@@ -14,20 +14,27 @@ removals are one pass.
 """
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from circuits.edge_attribution.ablations import Ablation
 from circuits.edge_attribution.components import Components, components
-from circuits.edge_attribution.runs import Comparison, Divergence
+from circuits.edge_attribution.layout import Layout
+from circuits.edge_attribution.runs import ROWS_BYTES, Comparison, Divergence, bytes_of_pair
 from circuits.search.circuit import ComponentCircuit, connected
+from circuits.search.plan import SearchPlan
 from probe.errors import BadInput
+from probe.memory import require
 from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.pairs import Drawn, pairs_of
+from probe.tasks.check import require_done
+from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -43,17 +50,20 @@ class SearchConfig(Settings):
     "How much worse one removal may make it."
     divergence: Divergence = "kl"
     "`kl` from the whole model's prediction, or the fall of the task's `metric`."
-    ablation: Literal["resample", "zero"] = "resample"
-    "What a removed edge carries: what its sender writes in the corrupted run, or 0."
+    ablation: Ablation = "resample"
+    "What a removed edge carries: the corrupted run's, a mean, a mean at each position, or 0."
     order: Order = "last"
     "Which edge of a receiver is tried first: the one of the last sender, of the first, or any."
     ahead: Annotated[int, Doc(least=1, most=4096)] = 16
     "Edges that are tried in one pass, which changes the time and no result."
+    at_chance: bool = False
+    "Whether a task is looked at that the model is at chance at."
 
 
 @method(
     "acdc",
     group="circuits",
+    plan="plan_acdc",
     paper="Towards Automated Circuit Discovery for Mechanistic Interpretability (Conmy et al. 2023)",
 )
 @takes_fields("drawn", Drawn)
@@ -74,6 +84,7 @@ def acdc(
     True
     """
     pairs, made = pairs_of(model, task, n, drawn), components(model)
+    _require(model, pairs, config)
     return searched(
         model,
         made,
@@ -83,6 +94,50 @@ def acdc(
         drawn.seed,
         progress,
     )
+
+
+def _require(model: "TransformerBridge", pairs: Pairs, config: SearchConfig) -> None:
+    """BadInput, before hours are spent, for a task at chance and an ablation that each circuit would have anew."""
+    if config.ablation == "optimal":
+        raise BadInput("ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation.")
+    require_done(model, pairs, config.at_chance)
+
+
+@takes_fields("drawn", Drawn)
+@takes_fields("config", SearchConfig)
+def plan_acdc(
+    model: "TransformerBridge",
+    task: TaskName = "ioi",
+    *,
+    n: int = 8,
+    drawn: Drawn = Drawn(),
+    config: SearchConfig = SearchConfig(),
+) -> SearchPlan:
+    """What `acdc` takes at most: edges into what nobody reads any more are never tried, and what runs ahead in vain is run again."""
+    pairs, made = pairs_of(model, task, n, drawn), components(model)
+    _require(model, pairs, config)
+    edges, rows = int(made.layout.edges.sum()), min(config.ahead, 16)
+    held = bytes_of_pair(model, made, pairs) * len(pairs) + 4 * ROWS_BYTES
+    require(held, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
+    compared = Comparison(model, made, pairs.some([_longest(pairs)]), config.divergence, config.ablation)
+    start = perf_counter()
+    compared.far(made.layout.edges[None].repeat(rows, 0) & _without_first(made.layout))
+    one = (perf_counter() - start) / rows
+    passes = (edges + 1) * len(pairs)
+    return SearchPlan(
+        method="acdc", edges=edges, pairs=len(pairs), passes=passes, seconds=passes * one, bytes=held
+    )
+
+
+def _longest(pairs: Pairs) -> int:
+    return max(range(len(pairs)), key=lambda i: len(pairs.clean[i]))
+
+
+def _without_first(layout: Layout) -> np.ndarray:
+    """All edges but those of the input, so that every receiver is changed in the run that is timed."""
+    kept = layout.edges.copy()
+    kept[: len(layout.inputs)] = False
+    return kept
 
 
 def searched(

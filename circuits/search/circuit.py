@@ -6,18 +6,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from circuits.edge_attribution.layout import Layout
-from probe.show.panels import Panel, Rows, Sentence
+from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted, percent
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComponentCircuit(Record):
-    """kept: the edges of the circuit, sender by receiver; every other edge carries something else. convention: every choice that
-    changes it. found: what the search saw on the way, a row an edge that it tried; empty where it tried none.
+class ComponentCircuit(Record, figure=True):
+    """kept: the edges of the circuit, sender by receiver; every other edge carries something else. score: of every edge, where
+    it was chosen by one (below 0: it speaks for the right answer). convention: every choice that changes it. found: what the
+    search saw on the way, a row an edge that it tried; empty where it tried none.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20, "optimal")
     >>> len(circuit) == len(circuit.names) == len(circuit.rows())
@@ -28,6 +29,7 @@ class ComponentCircuit(Record):
     task: str
     layout: Layout
     kept: Bool[np.ndarray, "sender receiver"]
+    score: Float[np.ndarray, "sender receiver"] | None = None
     convention: dict[str, Any] = field(default_factory=dict)
     found: list[dict[str, Any]] = field(default_factory=list)
 
@@ -45,12 +47,20 @@ class ComponentCircuit(Record):
         return len(self) / int(self.layout.edges.sum())
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row an edge."""
-        return [dict(zip(("sender", "receiver"), name.split("->"), strict=True)) for name in self.names]
+        """One row an edge, with its score where it has one."""
+        told = [{} if self.score is None else {"score": float(s)} for s in self.scores_kept]
+        ends = [dict(zip(("sender", "receiver"), name.split("->"), strict=True)) for name in self.names]
+        return [{**names, **more} for names, more in zip(ends, told, strict=True)]
+
+    @property
+    def scores_kept(self) -> Float[np.ndarray, " edge"]:
+        """The scores of its edges, in the order of `names`; NaN where they were not chosen by one."""
+        return np.full(len(self), np.nan) if self.score is None else self.score[self.kept]
 
     def panels(self) -> list[Panel]:
-        """What it is, and its edges."""
+        """What it is, its picture, and its edges."""
         return [
+            Figure("The circuit", self.figure),
             Sentence(self.summary()),
             Rows("Its edges", self.rows()),
             *([Rows("Edges tried", self.found)] if self.found else []),

@@ -33,15 +33,17 @@ LARGEST = 512 << 20
 
 
 def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | None = None, d_model: int = 0) -> Path:
-    """Write a circuit, with the scores that chose it where they are given; returns the file. Raises Unavailable where it cannot
-    be written.
+    """Write a circuit, with scores where they are given or it was chosen by some; returns the file. Raises Unavailable where it
+    cannot be written.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> ow.write_mib(ow.choose_edges(scores, 20), folder / "circuit.json", scores).name
     'circuit.json'
     """
     layout, path = circuit.layout, as_path(to)
-    score = scores.matrix if scores is not None else circuit.kept.astype(float)
+    if scores is not None and scores.layout != layout:
+        raise BadInput("These scores are of another model's edges than the circuit. Give those that it was chosen by.")
+    score = scores.matrix if scores is not None else circuit.score if circuit.score is not None else circuit.kept.astype(float)
     edges = {}
     for u, v in np.argwhere(layout.edges):
         names = _spread(layout, int(v))
@@ -94,7 +96,8 @@ def read_mib(
     for name, (inside, worth) in told.items():
         kept[known[name]] |= inside
         score[known[name]] += worth
-    return ComponentCircuit(method="read from a file", task=path.stem, layout=layout, kept=kept), score
+    known = score if np.isfinite(score[layout.edges]).any() else None
+    return ComponentCircuit(method="read from a file", task=path.stem, layout=layout, kept=kept, score=known), score
 
 
 def _edges(path: Path) -> dict[str, tuple[bool, float]]:

@@ -7,39 +7,64 @@ optimal      the connected set of largest total, as an integer program (the MIB 
              in ten thousand, where its solver stops
 """
 
-import heapq
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from circuits.edge_attribution.scores import EdgeScores
+from circuits.node_attribution.scores import NodeScores
 from circuits.search.circuit import ComponentCircuit, connected
+from circuits.search.grown import growth
+from circuits.search.stored import ScoresName, read_edge_scores
+from probe.artifacts.records import of_same_model
 from probe.errors import BadInput, brief
+from probe.methods import Doc, method
 
 Rule = Literal["top", "greedy", "stable", "optimal"]
+RULES = ("top", "greedy", "stable", "optimal")
 Kept = Bool[np.ndarray, "sender receiver"]
 SAMPLES = 200
 """Bootstrap samples of the pairs for `stable`."""
 
 
+@method("choose-edges", group="circuits")
 def choose_edges(
-    scores: EdgeScores, size: int, rule: Rule = "top", *, signed: bool = False, seed: int = 0
+    scores: Annotated[ScoresName, Doc("Stored scores of edges.")],
+    size: Annotated[int, Doc("Edges of the circuit, before what dangles goes.", least=0)],
+    rule: Annotated[
+        Rule,
+        Doc(
+            "`top`: the best edges; `greedy`: grown from the logits; `stable`: of one sign in all samples of the pairs; `optimal`: "
+            "the best connected set, an integer program."
+        ),
+    ] = "top",
+    *,
+    signed: Annotated[bool, Doc("Whether an edge counts by how it speaks for the right answer, or by its size.")] = False,
+    seed: Annotated[int, Doc("Of the samples of `stable`.", least=0)] = 0,
 ) -> ComponentCircuit:
-    """The circuit of `size` edges by their scores, without what dangles: fewer where not all of them are on a way to the logits.
+    """The circuit of so many edges by their scores, without what dangles: fewer where not all of them are on a way to the logits.
 
-    rule: `top`, `greedy`, `stable` or `optimal`. signed: whether an edge counts by how much it speaks for the right answer, or by
-    its size. seed: of the samples of `stable`.
+    Raises BadInput for a size that the model does not have, and scores that say nothing.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> len(ow.choose_edges(scores, 20, "optimal"))
     20
     """
+    scores = read_edge_scores(scores)
     kept = connected(scores.layout, chosen(scores, size, rule, signed=signed, seed=seed))
     told = {**scores.convention, "rule": rule, "signed": signed, "edges asked": size}
-    return ComponentCircuit(
-        method=f"{scores.method}, {rule}", task=scores.task, layout=scores.layout, kept=kept, convention=told
+    record = ComponentCircuit(
+        method=f"{scores.method}, {rule}",
+        task=scores.task,
+        layout=scores.layout,
+        kept=kept,
+        score=scores.matrix,
+        convention=told,
     )
+    of_same_model(record, scores)
+    return record
 
 
 def chosen(scores: EdgeScores, size: int, rule: Rule = "top", *, signed: bool = False, seed: int = 0) -> Kept:
@@ -48,65 +73,72 @@ def chosen(scores: EdgeScores, size: int, rule: Rule = "top", *, signed: bool = 
     signed: by how much an edge speaks for the right answer; otherwise by its size, whichever way it speaks. BadInput for a size
     that the model does not have, and for a rule there is not.
     """
+    return all_chosen(scores, [size], rule, signed=signed, seed=seed)[0]
+
+
+def all_chosen(
+    scores: EdgeScores, sizes: Sequence[int], rule: Rule = "top", *, signed: bool = False, seed: int = 0
+) -> list[Kept]:
+    """Circuits of several sizes: of every rule but `optimal` the smaller are the first edges of the larger."""
     total = int(scores.layout.edges.sum())
-    if not 0 <= size <= total:
-        raise BadInput(f"A circuit of {size} edges was asked for; this model has {total}.")
-    if rule not in _RULES:
-        raise BadInput(f"There is no rule {brief(rule)}; choose {', '.join(_RULES)}.")
+    if wrong := [size for size in sizes if not 0 <= size <= total]:
+        raise BadInput(f"A circuit of {wrong[0]} edges was asked for; this model has {total}.")
+    if rule not in RULES:
+        raise BadInput(f"There is no rule {brief(rule)}; choose {', '.join(RULES)}.")
+    require_sign(scores, signed)
+    known = np.isfinite(scores.matrix)  # neither what is no edge nor what was not measured
+    if max(sizes, default=0) and not scores.matrix[known].any():
+        raise BadInput("Every score is 0 or missing, so no edge is better than another. Make the scores of another metric.")
+    worth = np.where(known, -scores.matrix if signed else np.abs(scores.matrix), -np.inf)
+    if rule == "stable":
+        worth = _stable(scores, worth, seed)
+    if rule == "optimal":
+        return [_optimal(scores, worth, size) for size in sizes]
+    if rule == "greedy":
+        order = growth(scores.layout, worth, max(sizes, default=0))
+    else:
+        order = np.argsort(-worth, axis=None, kind="stable")[: int(np.isfinite(worth).sum())]
+    return [_of(order[:size], worth.shape) for size in sizes]
+
+
+def require_sign(scores: EdgeScores | NodeScores, signed: bool) -> None:
+    """BadInput where parts are to be chosen by a sign that the scores do not have."""
     if signed and not scores.signed:
         raise BadInput(
-            f"Scores by {scores.method} say neither for nor against the right answer, so no edge can be chosen by that; leave "
+            f"Scores by {scores.method} say neither for nor against the right answer, so nothing can be chosen by that; leave "
             "`signed` out."
         )
-    known = np.isfinite(scores.matrix)  # neither what is no edge nor what was not measured
-    worth = np.where(known, -scores.matrix if signed else np.abs(scores.matrix), -np.inf)
-    return _RULES[rule](scores, worth, size, seed)
 
 
-def _top(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], size: int, seed: int = 0) -> Kept:
-    kept = np.zeros(worth.shape, bool)
-    kept.flat[np.argsort(-worth, axis=None, kind="stable")[:size]] = True
-    return kept & np.isfinite(worth)
-
-
-def _stable(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], size: int, seed: int = 0) -> Kept:
-    if len(scores.by_pair) < 2:
-        raise BadInput("One pair has no samples; `stable` needs several pairs.")
-    n, draw = len(scores.by_pair), np.random.default_rng(seed)
-    shares = draw.multinomial(n, np.full(n, 1 / n), SAMPLES) / n  # sample pair
-    low, high = np.full(scores.by_pair.shape[1], np.inf), np.full(scores.by_pair.shape[1], -np.inf)
-    for share in shares:
-        mean = share @ scores.by_pair
-        low, high = np.minimum(low, mean), np.maximum(high, mean)
-    worth = worth.copy()
-    worth[tuple(scores.edges[(low <= 0) & (high >= 0)].T)] = -np.inf
-    return _top(scores, worth, size)
-
-
-def _greedy(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], size: int, seed: int = 0) -> Kept:
-    layout, kept = scores.layout, np.zeros(worth.shape, bool)
-    inside = np.zeros(len(layout.senders), bool)
-    frontier: list[tuple[float, int, int]] = []
-
-    def opens(receivers: np.ndarray) -> None:
-        for v in receivers:
-            for u in np.flatnonzero(np.isfinite(worth[:, v])):
-                heapq.heappush(frontier, (-worth[u, v], int(u), int(v)))
-
-    opens(np.array([len(layout.receivers) - 1]))
-    opened = np.zeros(len(layout.receivers), bool)
-    while frontier and kept.sum() < size:
-        _, u, v = heapq.heappop(frontier)
-        kept[u, v] = True
-        if not inside[u]:
-            inside[u] = True
-            new = np.flatnonzero(layout.components[u] & ~opened)
-            opened[new] = True
-            opens(new)
+def _of(flat: Int[np.ndarray, " edge"], shape: tuple[int, ...]) -> Kept:
+    kept = np.zeros(shape, bool)
+    kept.flat[flat] = True
     return kept
 
 
-def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], size: int, seed: int = 0) -> Kept:
+def _stable(
+    scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], seed: int
+) -> Float[np.ndarray, "sender receiver"]:
+    """The worth of edges whose score has one sign in all samples; that of others is none."""
+    worth = worth.copy()
+    worth[tuple(scores.edges[~one_signed(scores.by_pair, seed)].T)] = -np.inf
+    return worth
+
+
+def one_signed(by_pair: Float[np.ndarray, "pair part"], seed: int = 0) -> Bool[np.ndarray, " part"]:
+    """Which scores have one sign in the mean of every bootstrap sample of the pairs. BadInput for one pair."""
+    if len(by_pair) < 2:
+        raise BadInput("One pair has no samples; `stable` needs several pairs.")
+    n, draw = len(by_pair), np.random.default_rng(seed)
+    shares = draw.multinomial(n, np.full(n, 1 / n), SAMPLES) / n  # sample pair
+    low, high = np.full(by_pair.shape[1], np.inf), np.full(by_pair.shape[1], -np.inf)
+    for share in shares:
+        mean = share @ by_pair
+        low, high = np.minimum(low, mean), np.maximum(high, mean)
+    return (low > 0) | (high < 0)
+
+
+def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], size: int) -> Kept:
     """One variable an edge and one a sender. An edge needs its sender, and someone who reads through it; a sender needs an edge
     out of it and, unless it is an input, one into it."""
     from scipy.optimize import Bounds, LinearConstraint, milp
@@ -135,5 +167,3 @@ def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], si
     kept[tuple(edges[found.x[:n] > 0.5].T)] = True
     return kept
 
-
-_RULES = {"top": _top, "greedy": _greedy, "stable": _stable, "optimal": _optimal}

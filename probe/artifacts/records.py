@@ -38,7 +38,7 @@ from probe.errors import BadInput, Unavailable
 from probe.moved import moved
 from probe.show.beside import loads, saves
 from probe.show.made import made_by, remember
-from probe.show.opening import origins, unchanged
+from probe.show.opening import came_from, origins, unchanged
 from probe.show.record import Record
 from probe.show.values import as_json, writable
 
@@ -108,9 +108,22 @@ def load_record(folder: Path | str) -> Record:
         raise Unavailable(f"In {folder}, {broken[0][:60]} is missing or damaged; restore it or make the record again.")
     record = read_record(folder)
     if manifest.model is not None and isinstance(record, Record):
-        _stamps[id(record)] = manifest.model
-        weakref.finalize(record, _stamps.pop, id(record), None)
+        _stamp(record, manifest.model)
     return remember(record, manifest.facts.get("call"))
+
+
+def of_same_model(record: Record, source: Record) -> Record:
+    """Remember of a record that it was made of the model that another one was; returns the record."""
+    if found := origins(source):
+        return came_from(record, *found)
+    if (stamp := _stamps.get(id(source))) is not None:
+        _stamp(record, stamp)
+    return record
+
+
+def _stamp(record: Record, stamp: ModelStamp) -> None:
+    _stamps[id(record)] = stamp
+    weakref.finalize(record, _stamps.pop, id(record), None)
 
 
 def write_record(folder: Path, record: Any, allowed: Allowed = None) -> None:

@@ -7,7 +7,7 @@ What only the graph can know (is this a node?) the method asks itself.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -177,4 +177,4 @@ class TaskKind(Text):
     def plain(self, given: Any) -> Plain:
         if not isinstance(given, str) and hasattr(given, "examples"):
             raise NotPlain
-        return self.check(str(given))
+        return self.check(fspath(given) if isinstance(given, PathLike) else given)

@@ -39,6 +39,7 @@ from probe.methods.plain_kinds import (
     is_text,
     scalar,
 )
+from probe.methods.result_kinds import ResultKind
 from probe.model.unit_names import UnitName, as_text, nearly
 from probe.words import one_at_a_time
 
@@ -338,6 +339,12 @@ KINDS: dict[str, Kind] = {
     "CacheName": CacheKind("the name of a stored cache", "stored", _NAME),
     "CorpusName": Text("a text source, like sotu or a file", "text"),
     "TaskName": TaskKind("the name of a task, or a .jsonl file of pairs", "text"),
+    "ScoresName": ResultKind(
+        "the name of stored scores of edges or nodes", "stored", _NAME, records=("EdgeScores", "NodeScores")
+    ),
+    "CircuitName": ResultKind(
+        "the name of a stored circuit", "stored", _NAME, records=("ComponentCircuit", "NodeCircuit")
+    ),
     "StudyName": Text("the name of a study", "text", _NAME),
     "FileToRead": PlaceKind("a file to read", "file"),
     "FileToWrite": WrittenKind("a file to write", "file"),
@@ -350,6 +357,8 @@ STORED: dict[Kind, str] = {
     KINDS["TableName"]: "features",
     KINDS["GraphName"]: "graph",
     KINDS["CacheName"]: "cache",
+    KINDS["ScoresName"]: "result",
+    KINDS["CircuitName"]: "result",
 }
 """Kinds of parameter that name an artifact, and of which kind that is."""
 

@@ -3,34 +3,48 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import BadInput, brief
 from probe.show.record import Record
+from probe.tasks.agreement import TEMPLATES as AGREEMENT
 from probe.tasks.agreement import agreement
 from probe.tasks.arithmetic import arithmetic
 from probe.tasks.automata import automata
 from probe.tasks.docstring import docstring
 from probe.tasks.example import Example
+from probe.tasks.facts import TEMPLATES as FACTS
 from probe.tasks.facts import capitals, languages
+from probe.tasks.gender import TEMPLATES as GENDER
 from probe.tasks.gender import gender
+from probe.tasks.greater_than import TEMPLATES as GREATER_THAN
 from probe.tasks.greater_than import greater_than
 from probe.tasks.induction import induction
+from probe.tasks.ioi import TEMPLATES as IOI
 from probe.tasks.ioi import ioi
 
-TaskName = Any
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from probe.tasks.pairs import Pairs
+
+    TaskName = str | PathLike[str] | Pairs
+else:
+    TaskName = Any  # what it stands for would bring torch
 """A task by its name, a JSONL file of examples, or pairs made already."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Record):
-    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws one."""
+    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws one. templates:
+    names of the ways it is worded in, where there are several."""
 
     name: str
     asks: str
     paper: str
     make: Callable[..., Example]
     measure: str = "logit_diff"
+    templates: tuple[str, ...] = ()
 
 
 TASKS = {
@@ -41,6 +55,7 @@ TASKS = {
             asks="Who is given something, of two people of whom one gives.",
             paper="Interpretability in the Wild (Wang et al. 2023)",
             make=ioi,
+            templates=tuple(IOI),
         ),
         Task(
             name="greater-than",
@@ -48,13 +63,21 @@ TASKS = {
             paper="How does GPT-2 compute greater-than? (Hanna et al. 2023)",
             make=greater_than,
             measure="prob_diff",
+            templates=tuple(GREATER_THAN),
         ),
-        Task(name="capitals", asks="The capital of a country.", paper="ROME (Meng et al. 2022)", make=capitals),
+        Task(
+            name="capitals",
+            asks="The capital of a country.",
+            paper="ROME (Meng et al. 2022)",
+            make=capitals,
+            templates=tuple(FACTS["capitals"]),
+        ),
         Task(
             name="languages",
             asks="The language that is spoken in a country.",
             paper="ROME (Meng et al. 2022)",
             make=languages,
+            templates=tuple(FACTS["languages"]),
         ),
         Task(
             name="arithmetic",
@@ -73,12 +96,14 @@ TASKS = {
             asks="The verb agrees with its subject past another noun.",
             paper="Assessing the Ability of LSTMs to Learn Syntax-Sensitive Dependencies (Linzen et al. 2016)",
             make=agreement,
+            templates=tuple(AGREEMENT),
         ),
         Task(
             name="gender",
             asks="The pronoun of the person named.",
             paper="Causal Mediation Analysis (Vig et al. 2020)",
             make=gender,
+            templates=tuple(GENDER),
         ),
         Task(
             name="induction",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
 from probe.errors import BadInput
 from probe.methods import Doc, method, tool
@@ -114,19 +115,28 @@ def check_tasks(
     return came_from(TaskCheck(n=n, found=found, refused=refused), model)
 
 
-@torch.no_grad()
+def require_done(model: "TransformerBridge", pairs: Pairs, at_chance: bool = False) -> None:
+    """BadInput for a task that the model is at chance at: as often right as a coin that is tossed for each pair, or hardly more
+    often (p > .2 of so many or more). Fewer than 8 pairs cannot tell. at_chance: whether that is wanted."""
+    from scipy.stats import binomtest
+
+    n = len(pairs)
+    if at_chance or n < FEWEST or not all(pairs.wrong):
+        return
+    _, _, above = _measured(model, pairs)
+    right = int(above.sum())
+    if binomtest(right, n, 0.5, "greater").pvalue > COIN:
+        raise BadInput(
+            f"The model puts the right answer first on {right} of {n} pairs of {pairs.task}, which is chance, so there is no "
+            "behaviour to explain. See which tasks it does (`openwork tasks check`), or ask all the same with at_chance."
+        )
+
+
+FEWEST, COIN = 8, 0.2
+
+
 def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
-    beside = (
-        replace(pairs, measure="logit_diff") if pairs.measure == "log_prob" else pairs
-    )  # what tells right from wrong
-    values, above = np.zeros((2, len(pairs))), np.zeros(len(pairs), bool)
-    for some in pairs.groups(64):
-        for row, ids in enumerate((pairs.clean, pairs.corrupted)):
-            logits = model(torch.tensor([ids[i] for i in some], device=model.W_E.device))[:, -1]
-            values[row, some] = pairs.metric(logits, some).double().cpu().numpy()
-            if row == 0:
-                above[some] = (beside.metric(logits, some) > 0).cpu().numpy()
-    clean, corrupted = values
+    clean, corrupted, above = _measured(model, pairs)
     right, changes = float(above.mean()), float((corrupted < clean).mean())
     return {
         "task": pairs.task,
@@ -137,3 +147,19 @@ def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
         "drawn in vain": sum(pairs.refused.values()),
         "worth studying": right >= WORTH and changes >= WORTH,
     }
+
+
+@torch.no_grad()
+def _measured(
+    model: "TransformerBridge", pairs: Pairs
+) -> tuple[Float[np.ndarray, " pair"], Float[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]:
+    """The metric of every clean and corrupted prompt, and whether the right answer is above the wrong one on the clean."""
+    beside = replace(pairs, measure="logit_diff") if pairs.measure == "log_prob" else pairs  # what tells right from wrong
+    values, above = np.zeros((2, len(pairs))), np.zeros(len(pairs), bool)
+    for some in pairs.groups(64):
+        for row, ids in enumerate((pairs.clean, pairs.corrupted)):
+            logits = model(torch.tensor([ids[i] for i in some], device=model.W_E.device))[:, -1]
+            values[row, some] = pairs.metric(logits, some).double().cpu().numpy()
+            if row == 0:
+                above[some] = (beside.metric(logits, some) > 0).cpu().numpy()
+    return values[0], values[1], above

@@ -184,8 +184,8 @@ def test_a_curve_ends_at_the_whole_model():
     curve = circuits.curve_of_scores(model, scores, pairs, random=1, signed=True)
     assert curve.f[-1] == pytest.approx(1) and curve.random_f[0, -1] == pytest.approx(1)
     total = int(scores.layout.edges.sum())
-    assert [int(s * total) for s in SHARES][-1] == curve.edges[-1] == total
-    assert (curve.edges <= [int(s * total) for s in SHARES]).all()
+    assert [int(s * total) for s in SHARES][-1] == curve.kept[-1] == total
+    assert (curve.kept <= [int(s * total) for s in SHARES]).all()
     kept = circuits.choose_edges(scores, int(SHARES[7] * total), signed=True).kept
     alone = Comparison(model, components(model), pairs, "metric").values(kept[None])[0]
     assert curve.values[7] == pytest.approx(alone) and curve.cpr == pytest.approx(area(curve.shares, curve.f))

@@ -204,6 +204,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
     """How each public function is asked; what can be asked in several ways is a `Given`."""
     m, d, g = Given("model", w.model), w.dictionary, w.graph
     again = {"judge": False, "resume": True}
+    few = {"random": 1, "subsets": 1, "greedy": 1, "needed": 1}
     where, new = lambda name: Given("path", w.home / name), Given("path", New)
     node = g.name(int(np.flatnonzero(g.nodes.where("neuron"))[0]))
     edge = (int(g.edges.source[-1]), int(g.edges.target[-1]))
@@ -359,8 +360,14 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "flow_routes": {"model": m, "task": TASK, "n": 2},
         "exact_edges": {"model": m, "task": TASK, "n": 1, "edges": 4},
         "acdc": {"model": m, "task": TASK, "n": 1, "ahead": 64},
-        "faithfulness_curve": {"model": m, "task": TASK, "by": "eap", "n": 2, "held_out": 2, "random": 0},
-        "curve_of_scores": {"model": m, "scores": w.scores, "pairs": w.pairs, "random": 0},
+        "faithfulness_curve": {"model": m, "task": TASK, "by": "eap", "n": 2, "held_out": 2, "random": 0, "samples": 0},
+        "curve_of_scores": {"model": m, "scores": w.scores, "pairs": w.pairs, "random": 0, "samples": 0},
+        "greedy": {"model": m, "task": TASK, "by": "eap", "n": 2, "size": 20},
+        "circuit_report": {"model": m, "circuit": w.circuit, "task": TASK, "n": 2, **few},
+        "subgraph_report": {"model": m, "graph": g, "nodes": [node], "ablation": "mean", "prompts": p(ASIDE), **few},
+        "named_circuit": {"model": m, "names": ["L1H0"]},
+        "export_mib": {"circuit": w.circuit, "to": new},
+        "import_mib": {"model": m, "file": where("circuit.json"), "folder": new},
         "read_mib": {"model": m, "file": where("circuit.json")},
         "write_mib": {"circuit": w.circuit, "to": new},
     }

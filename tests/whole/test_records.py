@@ -85,6 +85,8 @@ def circuit(model):
     scores = circuits.eap(model, pairs)
     yield from (pairs, pairs.examples[0], scores, circuits.choose_edges(scores, 20))
     yield circuits.curve_of_scores(model, scores, pairs, random=1)
+    some = circuits.named_circuit(model, ["L1H0", "L2H1"])
+    yield from (some, circuits.circuit_report(model, some, pairs, n=2, random=2, subsets=1, greedy=1, needed=1))
     yield from (circuits.top_paths(model, "one two three"), circuits.qk_attribution(model, graph, 1, 0, 2))
 
 

@@ -37,6 +37,7 @@ PLAIN = {  # of graphs and dictionaries alone, of numbers, of nothing
     *("node_edges", "judge", "repair_cache", "export_stored", "find_units", "label_units", "unit_of_table"),
     *("list_tasks", "Pairs", "ComponentCircuit", "EdgeScores", "NodeScores", "choose_edges"),
     *("known_circuit", "recover_known"),
+    *("node_circuit", "NodeCircuit"),
     *("import_stored", "show_blind_study", "guess_blind", "reveal_blind", "judge_blind"),
 }
 """Public names that take none of these, or take them as another's walk does (`open_study`, `load_patching`: `load_record`)."""

@@ -1,0 +1,123 @@
+"""Greedy search: a circuit grown from the logits, always by the best edge into what is already in it (Hanna et al. 2024).
+
+    H <- nothing; open <- edges into the logits
+    until H has as many edges as asked:  the open edge u -> v of largest score joins H; if u is new, edges into u become open
+
+So every edge of it is on a way to the logits; what nothing feeds goes at the end. Scores are made by EAP-IG or EAP on the task, or
+are stored ones. `choose-edges` grows from stored scores alike, and has other rules.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from circuits.edge_attribution.attribute import eap, eap_ig, plan_eap, plan_eap_ig
+from circuits.edge_attribution.components import components
+from circuits.edge_attribution.scores import EdgeScores
+from circuits.search.circuit import ComponentCircuit
+from circuits.search.plan import SearchPlan, seconds_of
+from circuits.search.select import choose_edges
+from circuits.search.stored import ScoresName, read_edge_scores, require_same_model
+from probe.errors import BadInput
+from probe.methods import Doc, method
+from probe.plain_values import Settings, takes_fields
+from probe.progress import SILENT, Progress
+from probe.show.opening import came_from
+from probe.tasks.catalogue import TaskName
+from probe.tasks.check import require_done
+from probe.tasks.pairs import Drawn, pairs_of
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+By = Literal["eap", "eap-ig"]
+
+
+@dataclass(frozen=True, eq=False)
+class Grown(Settings):
+    """How a circuit is grown."""
+
+    size: Annotated[int | None, Doc(least=1)] = None
+    "Edges of the circuit; by default a share of the model's."
+    share: Annotated[float, Doc(above=0, most=1)] = 0.02
+    "Edges as a share of the model's, where no size is given."
+    signed: bool = False
+    "Whether an edge counts by how it speaks for the right answer, or by its size."
+    scores: ScoresName | None = None
+    "Stored scores of edges, in the place of those that `by` makes."
+    at_chance: bool = False
+    "Whether a task is looked at that the model is at chance at."
+
+
+@method("greedy", group="circuits", plan="plan_greedy", paper="Have Faith in Faithfulness (Hanna et al. 2024)")
+@takes_fields("drawn", Drawn)
+@takes_fields("grown", Grown)
+def greedy(
+    model: "TransformerBridge",
+    task: Annotated[TaskName, Doc("A task, or a JSONL file of pairs.")] = "ioi",
+    by: Annotated[By, Doc("Which scores choose the edges.")] = "eap-ig",
+    *,
+    n: Annotated[int, Doc("Pairs of the task.", least=1, most=10_000)] = 32,
+    drawn: Drawn = Drawn(),
+    grown: Grown = Grown(),
+    progress: Progress = SILENT,
+) -> ComponentCircuit:
+    """The circuit that grows from the logits by the best edge into what is in it, so that nothing of it leads nowhere.
+
+    Raises BadInput for more edges than the model has, a task at chance, and scores of another model.
+
+    >>> circuit = ow.greedy(model, "greater-than", "eap", n=2, size=20)
+    >>> 0 < len(circuit) <= 20
+    True
+    """
+    size, scores = _size(model, grown), _scores(model, task, by, n, drawn, grown, progress)
+    return came_from(choose_edges(scores, size, "greedy", signed=grown.signed), model)
+
+
+def _size(model: "TransformerBridge", grown: Grown) -> int:
+    total = int(components(model).layout.edges.sum())
+    if grown.size is not None and grown.size > total:
+        raise BadInput(f"A circuit of {grown.size:,} edges was asked for; this model has {total:,}.")
+    return grown.size or max(1, int(grown.share * total))
+
+
+def _scores(
+    model: "TransformerBridge", task: TaskName, by: str, n: int, drawn: Drawn, grown: Grown, progress: Progress
+) -> EdgeScores:
+    if grown.scores is not None:
+        found = read_edge_scores(grown.scores)
+        require_same_model(model, found, "Scores")
+        if found.layout != components(model, found.layout.apart).layout:
+            raise BadInput("The scores are of another model's edges. Make them of this one.")
+        return found
+    pairs = pairs_of(model, task, n, drawn)
+    require_done(model, pairs, grown.at_chance)
+    return (eap if by == "eap" else eap_ig)(model, pairs, progress=progress)
+
+
+@takes_fields("drawn", Drawn)
+@takes_fields("grown", Grown)
+def plan_greedy(
+    model: "TransformerBridge",
+    task: TaskName = "ioi",
+    by: By = "eap-ig",
+    *,
+    n: int = 32,
+    drawn: Drawn = Drawn(),
+    grown: Grown = Grown(),
+) -> SearchPlan:
+    """What `greedy` takes: its scores; choosing takes seconds."""
+    _size(model, grown)
+    if grown.scores is not None:
+        return SearchPlan(method="greedy", edges=0, pairs=0, passes=0, seconds=1.0, bytes=0)
+    pairs = pairs_of(model, task, n, drawn)
+    plan = (plan_eap if by == "eap" else plan_eap_ig)(model, pairs)
+    points = 1 if by == "eap" else 5
+    passes = len(pairs) * (2 + 3 * points)  # a run back takes two forward
+    return SearchPlan(
+        method="greedy",
+        edges=plan.edges,
+        pairs=len(pairs),
+        passes=passes,
+        seconds=passes * seconds_of(model, pairs),
+        bytes=plan.bytes,
+    )
