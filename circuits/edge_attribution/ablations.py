@@ -4,12 +4,12 @@
     mean              its mean over all positions of the clean prompts
     positional-mean   its mean at each position, over the clean prompts of that length
     zero              0
-    optimal           one constant, the same everywhere, at which the circuit's prediction is nearest to the whole model's (KL): an
-                      ablation that takes information away and adds none (Li & Janson 2024). Found for each circuit anew by
-                      gradient steps from the mean, and never worse than it on the pairs it is found on
+    optimal           one constant, the same everywhere, at which the circuit's prediction is nearest to the whole model's (KL):
+                      an ablation that takes information away and adds none (Li & Janson 2024). Found for each circuit anew
+                      by gradient steps from the mean, and never worse than it on the pairs it is found on
 
-Means and constants are taken over reference pairs: all that a task gave, where circuits are looked at on some of them. Tensors are
-`batch part pos width`, whatever the parts are.
+Means and constants are taken over reference pairs: all that a task gave, where circuits are looked at on some of them. Tensors
+are `batch part pos width`, whatever the parts are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -53,7 +53,7 @@ def mean_values(runs: Iterable[Tensor]) -> Values:
 
 
 def positional_means(runs: Iterable[Tensor]) -> dict[int, Tensor]:
-    """The mean at each position, by length. BadInput where a length has one prompt: its mean is itself, and nothing is removed."""
+    """The mean at each position, by length. BadInput where a length has one prompt: its mean is itself, so nothing is removed."""
     sums: dict[int, tuple[Tensor, int]] = {}
     for values in runs:
         total, n = sums.get(values.shape[2], (torch.zeros_like(values[:1], dtype=torch.float64), 0))
@@ -68,8 +68,8 @@ def positional_means(runs: Iterable[Tensor]) -> dict[int, Tensor]:
 
 
 def replaced(ablation: str, corrupted: Sequence[Tensor], runs: Callable[[], Iterable[Tensor]]) -> list[Tensor]:
-    """What every part carries once it is removed, for each group of pairs. corrupted: the groups' own corrupted runs, whose shapes
-    all others take; runs: the reference pairs' clean ones."""
+    """What every part carries once it is removed, for each group of pairs. corrupted: the groups' own corrupted runs, whose
+    shapes all others take; runs: the reference pairs' clean ones."""
     if ablation == "resample":
         return list(corrupted)
     if ablation == "zero":
@@ -77,7 +77,9 @@ def replaced(ablation: str, corrupted: Sequence[Tensor], runs: Callable[[], Iter
     if ablation == "positional-mean":
         means = positional_means(runs())
         if lost := [one.shape[2] for one in corrupted if one.shape[2] not in means]:
-            raise BadInput(f"No reference prompt has {lost[0]} tokens, so there is no mean at each position of those that have.")
+            raise BadInput(
+                f"No reference prompt has {lost[0]} tokens, so there is no mean at each position of those that have."
+            )
         return [means[one.shape[2]].expand_as(one) for one in corrupted]
     mean = mean_values(runs())  # of `optimal` the start
     return [mean.expand_as(one) for one in corrupted]
@@ -86,8 +88,8 @@ def replaced(ablation: str, corrupted: Sequence[Tensor], runs: Callable[[], Iter
 def least(
     start: Values, loss: Callable[[Values], Float[Tensor, ""]], scale: Tensor | None = None, steps: int = STEPS
 ) -> Values:
-    """The constants of least loss among those that Adam visits from a start, which is one of them. scale: of a step; by default the
-    root mean square of what each part carries."""
+    """The constants of least loss among those that Adam visits from a start, which is one of them. scale: of a step; by default
+    the root mean square of what each part carries."""
     if scale is None:
         scale = start.square().mean(-1, keepdim=True).sqrt()
     scale = scale.clamp(min=1e-4)

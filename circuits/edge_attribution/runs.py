@@ -127,7 +127,11 @@ class Comparison:
         return least(self._other[0][:1, :, :1].clone(), loss)
 
     def _run(
-        self, g: int, removed: Bool[np.ndarray, "circuit sender receiver"], other: Values | None = None, grad: bool = False
+        self,
+        g: int,
+        removed: Bool[np.ndarray, "circuit sender receiver"],
+        other: Values | None = None,
+        grad: bool = False,
     ) -> Float[Tensor, "circuit pair d_vocab"]:
         tokens, other = self._clean[g], self._other[g] if other is None else other
         n, size = len(removed), len(tokens)

@@ -57,7 +57,10 @@ class Looked(Settings):
 
 
 @method(
-    "circuit-report", group="circuits", plan="plan_circuit_report", paper="Interpretability in the Wild (Wang et al. 2023)"
+    "circuit-report",
+    group="circuits",
+    plan="plan_circuit_report",
+    paper="Interpretability in the Wild (Wang et al. 2023)",
 )
 @takes_fields("looked", Looked)
 @takes_fields("drawn", Drawn)
@@ -75,7 +78,7 @@ def circuit_report(
 ) -> CircuitReport:
     """Is a circuit faithful, complete and minimal: put to every test on a task's pairs, beside random circuits of its size.
 
-    Raises BadInput for a circuit of another model, a task at chance, and where the model without any part does as well as with all.
+    Raises BadInput for a circuit of another model, a task at chance, and where the model without any part does as well.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 30, "optimal")
     >>> report = ow.circuit_report(model, circuit, "greater-than", n=2, random=2, subsets=1, greedy=1, needed=1)
@@ -138,8 +141,18 @@ def _unseen(parts: Parts, kept: Kept, pairs: Pairs) -> list[dict[str, Any]]:
 
 def _elsewhere(name: str, values: np.ndarray, whole: np.ndarray, nothing: np.ndarray) -> dict[str, Any]:
     gap = float(whole.mean() - nothing.mean())
-    f = float(faithfulness(values.mean(), float(whole.mean()), float(nothing.mean()))) if abs(gap) > 1e-6 else None
-    return {"template": name, "pairs": len(values), "faithfulness": f, "model": float(whole.mean()), "no part": float(nothing.mean())}
+    f = (
+        float(faithfulness(np.asarray(values.mean()), float(whole.mean()), float(nothing.mean())))
+        if abs(gap) > 1e-6
+        else None
+    )
+    return {
+        "template": name,
+        "pairs": len(values),
+        "faithfulness": f,
+        "model": float(whole.mean()),
+        "no part": float(nothing.mean()),
+    }
 
 
 @takes_fields("looked", Looked)
@@ -188,7 +201,9 @@ def subgraph_report(
     graph: Annotated[GraphName, Doc("A stored graph.")],
     nodes: Annotated[
         ChosenNodes,
-        Doc("Units of the circuit, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."),
+        Doc(
+            "Units of the circuit, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."
+        ),
     ] = None,
     *,
     dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),

@@ -5,8 +5,8 @@
 
 with F the metric, mean over pairs, divided by what all parts together are worth, so 1 is the whole behaviour. A complete circuit
 stays like the model whatever is taken out of both; a minimal one has no part that never matters. With K nothing, the first is
-|1 - f(C)| and the second what v alone is worth. Sets are drawn: half of C on average, any number alike. Greedy sets grow by whichever of
-a few drawn parts makes the incompleteness largest, so they look for the worst case; being chosen so, they have no error bar.
+|1 - f(C)| and the second what v alone is worth. Sets are drawn: half of C on average, any number alike. Greedy sets grow by
+whichever of a few drawn parts makes the incompleteness largest, so they look for the worst case; they have no error bar.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ Sets = Bool[np.ndarray, "set part"]
 
 @dataclass(frozen=True, kw_only=True)
 class Incompleteness(Record):
-    """how: `nothing`, `random`, `greedy`. removed: how many parts of the circuit were taken out. circuit, model: the metric without
-    them as a share of what all parts are worth."""
+    """how: `nothing`, `random`, `greedy`. removed: how many parts of the circuit were taken out. circuit, model: the metric
+    without them as a share of what all parts are worth."""
 
     how: str
     removed: int

@@ -3,14 +3,14 @@
     f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))
 
 with m the task's metric, mean over pairs; what is removed carries what the ablation says. Sizes are MIB's ten shares, 0.1% to all
-(Mueller et al. 2025), and CPR and CMD its areas: under f, and between f and 1, by trapezoids from the smallest share on, so that f = 1
-everywhere has a CPR of 0.999. MIB takes its CPR of circuits of the parts that help the right answer most (`signed`), its CMD of
-the strongest whichever way they speak; both areas of one kind of circuits stand here, and the sentence says which is MIB's. Its paper
-takes what circuits keep for the axis (x = `kept`), its code and leaderboard the shares asked for. CMDs that circulate beside
-leaderboards are near |CPR - 0.999| and so of signed circuits; do not compare them.
+(Mueller et al. 2025), and CPR and CMD its areas: under f, and between f and 1, by trapezoids from the smallest share on, so that
+f = 1 everywhere has a CPR of 0.999. MIB takes its CPR of circuits of the parts that help the answer most (`signed`), its CMD
+of the strongest whichever way they speak; both areas of one choice stand here, and the sentence says which of them is MIB's. Its
+paper takes what circuits keep for the axis (x = `kept`), its code and leaderboard the shares asked for. CMDs that circulate
+beside leaderboards are near |CPR - 0.999|, and so of signed circuits; do not compare them.
 
 The interval is over held-out pairs that are drawn again and again. Random circuits have as many parts, drawn from all; where the
-rule grows circuits, theirs are grown too. Stability is the Jaccard index of the circuit and those found on scoring pairs drawn again.
+rule grows circuits, theirs are grown too. Stability is the Jaccard index of a circuit and those of scoring pairs drawn again.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,11 @@ from circuits.faithfulness.metrics import SHARES, gap
 from circuits.faithfulness.parts.edges import EdgeParts
 from circuits.faithfulness.parts.nodes import NodeParts
 from circuits.faithfulness.parts.parts import Kept, Parts
-from circuits.faithfulness.parts.places import NodeKind
 from circuits.faithfulness.plan import FaithfulnessPlan, plan_runs
 from circuits.faithfulness.ranked import Ranked, jaccard
 from circuits.faithfulness.split import Split, split_pairs
 from circuits.search.select import Rule
 from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_scores, require_same_model
-from probe.errors import BadInput
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
@@ -56,7 +54,8 @@ class CurveConfig(Settings):
     kind: Kind = "edges"
     "What circuits are made of."
     rule: Rule = "top"
-    "`top`: the best; `stable`: of one sign in all samples; of edges also `greedy`: grown from the logits, `optimal`: an integer program."
+    """`top`: the best; `stable`: of one sign in all samples; of edges also `greedy`: grown from the logits, and `optimal`: an
+    integer program."""
     signed: bool = False
     "Whether a part counts by how it speaks for the right answer (CPR's choice), or by its size (CMD's)."
     ablation: Ablation = "resample"
@@ -107,8 +106,8 @@ def faithfulness_curve(
     config: CurveConfig = CurveConfig(),
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
-    """How much of a behaviour the best edges, heads, MLPs, neurons or latents keep, for circuits of every size, on pairs they were not
-    found on.
+    """How much of a behaviour the best edges, heads, MLPs, neurons or latents keep, for circuits of every size, on pairs
+    that they were not found on.
 
     Parts are scored on `n` pairs, the best kept, all others given what the ablation says; beside them stand random circuits of
     equal size.
@@ -137,7 +136,9 @@ def _curve(
 ) -> FaithfulnessCurve:
     known = None if stored.known is None else read_circuit(stored.known).names
     found = [
-        curve_on(parts_of(model, pairs, split.reference, config, stored.dictionaries), scores, known, config, seed, progress)
+        curve_on(
+            parts_of(model, pairs, split.reference, config, stored.dictionaries), scores, known, config, seed, progress
+        )
         for pairs in (split.test, split.unseen)
         if pairs is not None
     ]

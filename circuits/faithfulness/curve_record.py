@@ -141,10 +141,10 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
         ]
 
     def areas(self) -> list[dict[str, Any]]:
-        """CPR and CMD of the curve, of that on unseen templates and of random circuits. See `convention` for how edges were chosen
+        """CPR and CMD of the curve, of that on unseen templates and of random circuits. `convention` says how edges were chosen
         and what areas are taken over."""
         curves = {"held-out pairs": self} | ({} if self.unseen is None else {"unseen templates": self.unseen})
-        found = [
+        return [
             {
                 "on": name,
                 "pairs": len(one.whole),
@@ -158,13 +158,16 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
             }
             for name, one in curves.items()
         ]
-        return found
 
     def summary(self) -> str:
         """One sentence: CPR and CMD beside random ones, and from where on it is faithful."""
         enough = self.reaches()
         said = "no size keeps .8" if np.isnan(enough) else f"{percent(enough)} of the {self.kind} and more keep .8"
-        own = "parts that help most first, as MIB's CPR" if self.convention.get("signed") else "strongest first, as MIB's CMD"
+        own = (
+            "parts that help most first, as MIB's CPR"
+            if self.convention.get("signed")
+            else "strongest first, as MIB's CMD"
+        )
         told = [said]
         if self.auroc is not None:
             told.append(f"AUROC {decimals(self.auroc)} against the known circuit")
@@ -172,6 +175,6 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
             at = int(np.flatnonzero(self.shares == enough)[0])
             told.append(f"circuits of pairs drawn again share {decimals(float(self.stability[at]))} of that one")
         return (
-            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, CMD {self.cmd:.3f} "
-            f"(random {self.random_cmd:.3f}; {own}); {'; '.join(told)}."
+            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, "
+            f"CMD {self.cmd:.3f} (random {self.random_cmd:.3f}; {own}); {'; '.join(told)}."
         )

@@ -18,7 +18,7 @@ _LEAST = 1e-6
 
 def faithfulness(value: Float[np.ndarray, "*some"], whole: float, nothing: float) -> Float[np.ndarray, "*some"]:
     """f of metrics. BadInput where the model without any edge does as well as with all."""
-    return (value - nothing) / gap(whole, nothing)
+    return np.asarray((value - nothing) / gap(whole, nothing))
 
 
 def gap(whole: float, nothing: float) -> float:

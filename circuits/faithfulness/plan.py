@@ -44,8 +44,8 @@ def plan_runs(
     ablation: str = "resample",
     scoring: int = 0,
 ) -> FaithfulnessPlan:
-    """What so many circuits on these pairs take. scoring: prompts run for the scores, each way counted. BadInput where the memory is
-    not there."""
+    """What so many circuits on these pairs take. scoring: prompts run for the scores, each way counted. BadInput where the memory
+    is not there."""
     pairs = sum(map(len, looked))
     each = circuits * (1 + 3 * STEPS if ablation == "optimal" else 1)  # a step is a run forward and back
     passes = pairs * (each + 2) + scoring
@@ -53,7 +53,11 @@ def plan_runs(
     layout = components(model).layout if kind == "edges" else None
     if layout is not None:
         one *= 1 + 0.1 * min(10.0, layout.edges.shape[0] / 100)  # edges are mixed at every receiver
-    held = max(bytes_of_pair(model, components(model), p) * len(p) for p in looked) if kind == "edges" else _held(model, looked)
+    held = (
+        max(bytes_of_pair(model, components(model), p) * len(p) for p in looked)
+        if kind == "edges"
+        else _held(model, looked)
+    )
     total = held + 4 * ROWS_BYTES
     require(total, f"Circuits on {counted(pairs, 'pair')}", model.W_E.device)
     return FaithfulnessPlan(circuits=circuits, pairs=pairs, passes=passes, seconds=passes * one, bytes=total)

@@ -1,7 +1,6 @@
 """Scores of parts, of edges or nodes, and the circuits of any size that a rule chooses by them.
 
-Of edges the rules are those of `circuits.search.select`. Nodes hang on nothing: `top` takes the best, `stable` the best among those
-of one sign in every bootstrap sample of the pairs, and there is nothing to grow.
+Of edges the rules are those of `circuits.search.select`, of nodes those of `circuits.search.select_nodes`.
 """
 
 from collections.abc import Sequence
@@ -35,20 +34,22 @@ class Ranked:
                 f"{next(iter(place), 'nothing')}). Give scores of the parts that circuits are made of."
             )
         if self.of_edges and len(place) != len(names):
-            raise BadInput(f"The scores are of {len(place):,} edges and this model has {len(names):,}; they are of another model.")
+            raise BadInput(
+                f"The scores are of {len(place):,} edges and this model has {len(names):,}; they are of another model."
+            )
         self.by_pair = by_pair if self.of_edges else by_pair[:, [place[name] for name in names]]
 
     def circuits(self, sizes: Sequence[int], rule: str, signed: bool = False, seed: int = 0) -> list[Kept]:
         """A circuit of each size, of edges without what dangles."""
         return self._circuits(self.by_pair, sizes, rule, signed, seed)
 
-    def resampled(
-        self, sizes: Sequence[int], rule: str, signed: bool, samples: int, seed: int
-    ) -> list[list[Kept]]:
+    def resampled(self, sizes: Sequence[int], rule: str, signed: bool, samples: int, seed: int) -> list[list[Kept]]:
         """The same of pairs drawn again and again."""
         n, draw = len(self.by_pair), np.random.default_rng(seed)
         if n < 2 and samples:
-            raise BadInput("One pair cannot be drawn again; how stable circuits are needs scores of several. Make samples 0.")
+            raise BadInput(
+                "One pair cannot be drawn again; how stable circuits are needs scores of several. Make samples 0."
+            )
         rows = [draw.integers(n, size=n) for _ in range(samples)]
         return [self._circuits(self.by_pair[some], sizes, rule, signed, seed) for some in rows]
 

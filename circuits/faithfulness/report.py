@@ -1,14 +1,13 @@
 """One circuit, whatever it is made of, put to every test: the report that all kinds share.
 
-    faithfulness     f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing)), with an interval over pairs drawn again and again
-    beside it        random circuits of as many parts; p is the share of them that do as well
-    without it       f of the model without the circuit's parts (Marks et al. 2024): near 0 where nothing else does the job
-    completeness     largest and mean gap to the model while sets of parts are taken out of both (`completeness`)
-    minimality       what each part is worth at most, while others are out
-    elsewhere        f on pairs of templates that were not seen, where such are given
+faithfulness     f(C) = (m(C) - m(nothing)) / (m(model) - m(nothing)), with an interval over pairs drawn again and again
+beside it        random circuits of as many parts; p is the share of them that do as well
+without it       f of the model without the circuit's parts (Marks et al. 2024): near 0 where nothing else does the job
+completeness     largest and mean gap to the model while sets of parts are taken out of both (`completeness`)
+minimality       what each part is worth at most, while others are out
+elsewhere        f on pairs of templates that were not seen, where such are given
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
@@ -49,9 +48,9 @@ class ReportConfig(Settings):
 @dataclass(frozen=True, kw_only=True)
 class CircuitReport(Record, figure=True):
     """One circuit tested. kind: what its parts are; parts: their names; total: how many of the kind there are. values, whole,
-    nothing, without: the metric of every pair: of the circuit, of the model, of no part, of all parts but the circuit's. random: of
-    random circuits. gaps: the circuit and the model with the same parts taken out. needed: a row a part. elsewhere: f by where the
-    pairs are from. convention: every choice that changes a number."""
+    nothing, without: the metric of every pair: of the circuit, of the model, of no part, of all parts but the circuit's. random:
+    of random circuits. gaps: the circuit and the model with the same parts taken out. needed: a row a part. elsewhere: f by where
+    the pairs are from. convention: every choice that changes a number."""
 
     method: str
     task: str
@@ -150,7 +149,7 @@ class CircuitReport(Record, figure=True):
         return "prompt" if self.kind == "units" else "pair"
 
     def _share(self, value: Any) -> Any:
-        return faithfulness(value, float(self.whole.mean()), float(self.nothing.mean()))
+        return faithfulness(np.asarray(value), float(self.whole.mean()), float(self.nothing.mean()))
 
 
 def _row(what: str, value: float, low: float = np.nan, high: float = np.nan, *random: float) -> dict[str, Any]:
@@ -168,8 +167,8 @@ def report_on(
     progress: Progress = SILENT,
     **about: Any,
 ) -> CircuitReport:
-    """All tests of a circuit of these parts. about: method, task and what else the record says. BadInput for a circuit without parts, or
-    where all parts together are worth nothing."""
+    """All tests of a circuit of these parts. about: method, task and what else the record says. BadInput for a circuit without
+    parts, or where all parts together are worth nothing."""
     if not kept.any():
         raise BadInput("The circuit has no parts, so there is nothing to test.")
     draw, random = np.random.default_rng(seed), parts.like(kept, config.random, seed)

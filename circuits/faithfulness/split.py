@@ -1,7 +1,7 @@
 """Pairs that circuits are found on, and others that they are looked at on: held out, and of templates that are never seen.
 
-A task's pairs are drawn without the unseen templates, the first of them for the scores; a file's and given pairs are told apart by
-the `template` that each example has.
+A task's pairs are drawn without the unseen templates, the first of them for the scores; a file's and given pairs are told apart
+by the `template` that each example has.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """train: for the scores. test: held out. unseen: of other templates; None where none were asked for. reference: all that means
-    are taken over."""
+    """train: for the scores. test: held out. unseen: of other templates; None where none were asked for. reference: all that
+    means are taken over."""
 
     train: Pairs
     test: Pairs
@@ -29,7 +29,13 @@ class Split:
 
 
 def split_pairs(
-    model: "TransformerBridge", task: TaskName, n: int, held_out: int, unseen: tuple[str, ...], drawn: Drawn, at_chance: bool = False
+    model: "TransformerBridge",
+    task: TaskName,
+    n: int,
+    held_out: int,
+    unseen: tuple[str, ...],
+    drawn: Drawn,
+    at_chance: bool = False,
 ) -> Split:
     """`n` pairs for scores, the others to look at circuits on. BadInput where they do not suffice, and for a task at chance."""
     seen, other = _pairs(model, task, n + held_out, held_out, unseen, drawn)

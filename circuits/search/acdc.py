@@ -99,7 +99,9 @@ def acdc(
 def _require(model: "TransformerBridge", pairs: Pairs, config: SearchConfig) -> None:
     """BadInput, before hours are spent, for a task at chance and an ablation that each circuit would have anew."""
     if config.ablation == "optimal":
-        raise BadInput("ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation.")
+        raise BadInput(
+            "ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation."
+        )
     require_done(model, pairs, config.at_chance)
 
 
@@ -113,7 +115,7 @@ def plan_acdc(
     drawn: Drawn = Drawn(),
     config: SearchConfig = SearchConfig(),
 ) -> SearchPlan:
-    """What `acdc` takes at most: edges into what nobody reads any more are never tried, and what runs ahead in vain is run again."""
+    """What `acdc` takes at most, but for what runs ahead in vain: edges into what nobody reads any more are never tried."""
     pairs, made = pairs_of(model, task, n, drawn), components(model)
     _require(model, pairs, config)
     edges, rows = int(made.layout.edges.sum()), min(config.ahead, 16)
@@ -124,9 +126,7 @@ def plan_acdc(
     compared.far(made.layout.edges[None].repeat(rows, 0) & _without_first(made.layout))
     one = (perf_counter() - start) / rows
     passes = (edges + 1) * len(pairs)
-    return SearchPlan(
-        method="acdc", edges=edges, pairs=len(pairs), passes=passes, seconds=passes * one, bytes=held
-    )
+    return SearchPlan(method="acdc", edges=edges, pairs=len(pairs), passes=passes, seconds=passes * one, bytes=held)
 
 
 def _longest(pairs: Pairs) -> int:

@@ -3,8 +3,8 @@
     H <- nothing; open <- edges into the logits
     until H has as many edges as asked:  the open edge u -> v of largest score joins H; if u is new, edges into u become open
 
-So every edge of it is on a way to the logits; what nothing feeds goes at the end. Scores are made by EAP-IG or EAP on the task, or
-are stored ones. `choose-edges` grows from stored scores alike, and has other rules.
+So every edge of it is on a way to the logits; what nothing feeds goes at the end. Scores are made by EAP-IG or EAP on the task,
+or are stored ones. `choose-edges` grows from stored scores alike, and has other rules.
 """
 
 from dataclasses import dataclass

@@ -43,7 +43,13 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
     layout, path = circuit.layout, as_path(to)
     if scores is not None and scores.layout != layout:
         raise BadInput("These scores are of another model's edges than the circuit. Give those that it was chosen by.")
-    score = scores.matrix if scores is not None else circuit.score if circuit.score is not None else circuit.kept.astype(float)
+    score = (
+        scores.matrix
+        if scores is not None
+        else circuit.score
+        if circuit.score is not None
+        else circuit.kept.astype(float)
+    )
     edges = {}
     for u, v in np.argwhere(layout.edges):
         names = _spread(layout, int(v))

@@ -1,5 +1,5 @@
-"""Circuit files of EAP-IG and MIB's circuit track, by hand: one written of a stored circuit, one read and stored. The file itself:
-`circuits.search.mib_file`."""
+"""Circuit files of EAP-IG and MIB's circuit track, by hand: one written of a stored circuit, one read and stored. The file
+itself: `circuits.search.mib_file`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,13 @@ def import_mib(
     file: Annotated[FileToRead, Doc("A circuit file of EAP-IG or MIB's circuit track.")],
     folder: Path | str | None = None,
     *,
-    scores: Annotated[bool, Doc("Whether its scores are stored, which choose circuits of any size, or its circuit.")] = False,
+    scores: Annotated[
+        bool, Doc("Whether its scores are stored, which choose circuits of any size, or its circuit.")
+    ] = False,
 ) -> ComponentCircuit | EdgeScores:
     """Store a circuit that another program found on this model, or the scores that its file holds.
 
-    folder: where it goes; by default where results are stored, under the file's name. Raises BadInput for a file of another model.
+    folder: where it goes; by default where results are stored, by the file's name. Raises BadInput for a file of another model.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20)
     >>> file = ow.export_mib(circuit, to=folder / "again.json").file

@@ -55,9 +55,7 @@ class NodeCircuit(Record):
 
     def summary(self) -> str:
         """One sentence."""
-        return (
-            f"{len(self):,} of {len(self.nodes):,} {self.kind} ({percent(self.share)}), found by {self.method} on {self.task}."
-        )
+        return f"{len(self):,} of {len(self.nodes):,} {self.kind} ({percent(self.share)}), found by {self.method} on {self.task}."
 
 
 def kept_named(nodes: list[str], names: list[str], kind: str) -> Bool[np.ndarray, " node"]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan(Record):
-    """edges: that are tried. pairs: on so many each. passes: prompts run forward, at most. seconds: about, from a run that was timed.
-    bytes: beside the model."""
+    """edges: that are tried. pairs: on so many each. passes: prompts run forward, at most. seconds: about, from a run that was
+    timed. bytes: beside the model."""
 
     method: str
     edges: int

@@ -36,12 +36,14 @@ def choose_edges(
     rule: Annotated[
         Rule,
         Doc(
-            "`top`: the best edges; `greedy`: grown from the logits; `stable`: of one sign in all samples of the pairs; `optimal`: "
+            "`top`: the best edges; `greedy`: grown from the logits; `stable`: of one sign in all samples; `optimal`: "
             "the best connected set, an integer program."
         ),
     ] = "top",
     *,
-    signed: Annotated[bool, Doc("Whether an edge counts by how it speaks for the right answer, or by its size.")] = False,
+    signed: Annotated[
+        bool, Doc("Whether an edge counts by how it speaks for the right answer, or by its size.")
+    ] = False,
     seed: Annotated[int, Doc("Of the samples of `stable`.", least=0)] = 0,
 ) -> ComponentCircuit:
     """The circuit of so many edges by their scores, without what dangles: fewer where not all of them are on a way to the logits.
@@ -88,7 +90,9 @@ def all_chosen(
     require_sign(scores, signed)
     known = np.isfinite(scores.matrix)  # neither what is no edge nor what was not measured
     if max(sizes, default=0) and not scores.matrix[known].any():
-        raise BadInput("Every score is 0 or missing, so no edge is better than another. Make the scores of another metric.")
+        raise BadInput(
+            "Every score is 0 or missing, so no edge is better than another. Make the scores of another metric."
+        )
     worth = np.where(known, -scores.matrix if signed else np.abs(scores.matrix), -np.inf)
     if rule == "stable":
         worth = _stable(scores, worth, seed)
@@ -166,4 +170,3 @@ def _optimal(scores: EdgeScores, worth: Float[np.ndarray, "sender receiver"], si
     kept = np.zeros(worth.shape, bool)
     kept[tuple(edges[found.x[:n] > 0.5].T)] = True
     return kept
-

@@ -36,7 +36,9 @@ def node_circuit(
     size: Annotated[int, Doc("Nodes of the circuit.", least=1)],
     rule: Annotated[NodeRule, Doc("`top`: the best nodes; `stable`: of one sign in all samples of the pairs.")] = "top",
     *,
-    signed: Annotated[bool, Doc("Whether a node counts by how it speaks for the right answer, or by its size.")] = False,
+    signed: Annotated[
+        bool, Doc("Whether a node counts by how it speaks for the right answer, or by its size.")
+    ] = False,
     seed: Annotated[int, Doc("Of the samples of `stable`.", least=0)] = 0,
 ) -> NodeCircuit:
     """The circuit of so many heads, MLPs, neurons or latents by their scores: fewer where not as many are stable or measured.
@@ -48,7 +50,9 @@ def node_circuit(
     """
     found = read_scores(scores)
     if not hasattr(found, "nodes"):
-        raise BadInput("These are scores of edges; choose-edges makes a circuit of them. Scores of nodes are those of atp.")
+        raise BadInput(
+            "These are scores of edges; choose-edges makes a circuit of them. Scores of nodes are those of atp."
+        )
     names, by_pair, kind = scored_nodes(found)
     if size > len(names):
         raise BadInput(f"A circuit of {size:,} nodes was asked for; there are scores of {len(names):,}.")
@@ -69,17 +73,21 @@ def node_circuit(
 
 
 def scored_nodes(scores: Any) -> tuple[list[str], Float[np.ndarray, "pair node"], str]:
-    """Names and scores of the nodes that a circuit can have, and what they are: what dictionaries leave is none of them. BadInput for
-    nodes at single positions, and for queries, keys and values."""
+    """Names and scores of the nodes that a circuit can have, and what they are: what dictionaries leave is none of them. BadInput
+    for nodes at single positions, and for queries, keys and values."""
     nodes = scores.nodes
     if nodes.by_position:
-        raise BadInput("These are scores of nodes at single positions; make them with all positions together (by_position=False).")
+        raise BadInput(
+            "These are scores of nodes at single positions; make them with all positions together (by_position=False)."
+        )
     families = np.array(nodes.families)[nodes.family]
     inside = np.flatnonzero(families != "rest")
     there = set(families[inside].tolist())
     kind = "components" if there == {"head", "mlp"} else KIND_OF.get(next(iter(there)), "") if len(there) == 1 else ""
     if not kind:
-        raise BadInput(f"Circuits of nodes are of heads, MLPs, neurons or latents; these scores are of {', '.join(sorted(there))}.")
+        raise BadInput(
+            f"Circuits of nodes are of heads, MLPs, neurons or latents; these scores are of {', '.join(sorted(there))}."
+        )
     return [nodes.name(int(i)) for i in inside], scores.by_pair[:, inside], kind
 
 
@@ -91,7 +99,9 @@ def node_order(
         raise BadInput(f"Nodes hang on nothing, so none are chosen by '{rule}'. Choose top or stable.")
     score = by_pair.mean(0)
     if not score[np.isfinite(score)].any():
-        raise BadInput("Every score is 0 or missing, so no node is better than another. Make the scores of another metric.")
+        raise BadInput(
+            "Every score is 0 or missing, so no node is better than another. Make the scores of another metric."
+        )
     worth = np.where(np.isfinite(score), -score if signed else np.abs(score), -np.inf)
     if rule == "stable":
         worth = np.where(one_signed(by_pair, seed), worth, -np.inf)

@@ -30,7 +30,9 @@ def read_edge_scores(scores: ScoresName) -> EdgeScores:
     """The same, of edges alone: heads and neurons do not hang together."""
     found = read_scores(scores)
     if not isinstance(found, EdgeScores):
-        raise BadInput(f"These are scores of nodes, {brief(found.summary())} Scores of edges were wanted: those of eap or eap-ig.")
+        raise BadInput(
+            f"These are scores of nodes, {brief(found.summary())} Scores of edges were wanted: those of eap or eap-ig."
+        )
     return found
 
 
@@ -47,7 +49,7 @@ def require_same_model(model: "TransformerBridge", record: Record, what: str) ->
     made, now = stamp_known(record), stamp(model)
     if made is not None and made.weights != now.weights:
         raise BadInput(
-            f"{what} of {made.name} (weights {made.weights[:12]}) came, and the model is {now.name} (weights {now.weights[:12]}). "
+            f"{what} of {made.name} (weights {made.weights[:12]}) came, and the model is {now.name} ({now.weights[:12]}). "
             f"Load {made.name}, or make them again of this one."
         )
 

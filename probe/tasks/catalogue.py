@@ -36,8 +36,8 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Record):
-    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws one. templates:
-    names of the ways it is worded in, where there are several."""
+    """name, asks, paper: what people read. measure: the metric that its paper uses, of `pairs.METRICS`. make: draws one.
+    templates: names of the ways it is worded in, where there are several."""
 
     name: str
     asks: str

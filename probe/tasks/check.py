@@ -154,7 +154,9 @@ def _measured(
     model: "TransformerBridge", pairs: Pairs
 ) -> tuple[Float[np.ndarray, " pair"], Float[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]:
     """The metric of every clean and corrupted prompt, and whether the right answer is above the wrong one on the clean."""
-    beside = replace(pairs, measure="logit_diff") if pairs.measure == "log_prob" else pairs  # what tells right from wrong
+    beside = (
+        replace(pairs, measure="logit_diff") if pairs.measure == "log_prob" else pairs
+    )  # what tells right from wrong
     values, above = np.zeros((2, len(pairs))), np.zeros(len(pairs), bool)
     for some in pairs.groups(64):
         for row, ids in enumerate((pairs.clean, pairs.corrupted)):

@@ -90,9 +90,10 @@ def test_stored_scores_choose_circuits_from_every_door(home):
     found.save(place("result", "circuit"))
     again = probe.load_record("circuit")
     assert again.names == found.names and again.score == pytest.approx(found.score, nan_ok=True)
-    assert Call.checked("greedy", "toy", {"scores": "mine", "size": 25}).run(toy).names == circuits.choose_edges(
-        scores, 25, "greedy"
-    ).names
+    assert (
+        Call.checked("greedy", "toy", {"scores": "mine", "size": 25}).run(toy).names
+        == circuits.choose_edges(scores, 25, "greedy").names
+    )
     report = Call.checked(
         "circuit-report",
         "toy",

@@ -1,5 +1,5 @@
-"""A circuit run without any of our code: a Llama of transformers computed from its weights, every head and MLP reading a stream of
-its own, and nodes replaced by hooks on transformers' own modules."""
+"""A circuit run without any of our code: a Llama of transformers computed from its weights, every head and MLP reading a stream
+of its own, and nodes replaced by hooks on transformers' own modules."""
 
 from contextlib import contextmanager
 
@@ -94,10 +94,18 @@ class PlainNodes:
 
     @contextmanager
     def _hooked(self, does):
+        def before(name):
+            def hook(module, args):
+                new = does(name, args[0])
+                return None if new is None else (new, *args[1:])
+
+            return hook
+
+        def after(name):
+            return lambda module, args, out: does(name, out)
+
         handles = []
         for i, layer in enumerate(self.hf.model.layers):
-            before = lambda name: lambda module, args: None if (new := does(name, args[0])) is None else (new, *args[1:])  # noqa: E731
-            after = lambda name: lambda module, args, out: does(name, out)  # noqa: E731
             handles += [
                 layer.self_attn.o_proj.register_forward_pre_hook(before((i, "z"))),
                 layer.mlp.down_proj.register_forward_pre_hook(before((i, "neurons"))),

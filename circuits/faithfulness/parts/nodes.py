@@ -6,6 +6,7 @@ All later parts are free to answer. Parts of other kinds are never removed: of a
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,8 @@ Held = list[Tensor]
 
 
 class NodeParts(Parts):
-    """Every part of a kind, on the pairs of a task. reference: pairs that means and constants are taken over; by default these."""
+    """Every part of a kind, on the pairs of a task. reference: pairs that means and constants are taken over; by default
+    these."""
 
     def __init__(
         self,
@@ -52,7 +54,9 @@ class NodeParts(Parts):
         self.places = places_of(model, kind, [loaded(model, one) for one in dictionaries])
         self.names = [name for place in self.places for name in place.names]
         self.each = self._bytes_of_pair(pairs)
-        require(self.each * len(pairs) + 4 * _BYTES, f"{NODES[kind]} on {counted(len(pairs), 'pair')}", model.W_E.device)
+        require(
+            self.each * len(pairs) + 4 * _BYTES, f"{NODES[kind]} on {counted(len(pairs), 'pair')}", model.W_E.device
+        )
         self.groups = pairs.groups(max(1, _BYTES // self.each))
         self._clean = [self._ids(pairs.clean, some) for some in self.groups]
         self.carried = self._carried(pairs, pairs if reference is None else reference)
@@ -83,7 +87,8 @@ class NodeParts(Parts):
     def run(
         self, g: int, removed: Bool[np.ndarray, " part"] | None, carried: Held | None = None, grad: bool = False
     ) -> Float[Tensor, "pair d_vocab"]:
-        """Logits of a group's clean prompts with these parts removed. carried: what each carries, if not what the ablation says."""
+        """Logits of a group's clean prompts with these parts removed. carried: what each carries, if not what the ablation
+        says."""
         tokens = self._clean[g]
         told = [] if removed is None else [removed[at] for at in self._slices()]
         hooks: list[tuple[str, Callable]] = [("unembed.hook_in", lambda value, hook: value[:, -1:])]
@@ -161,7 +166,7 @@ class NodeParts(Parts):
 
     def _slices(self) -> list[slice]:
         ends = np.cumsum([0, *(len(place.names) for place in self.places)])
-        return [slice(int(a), int(b)) for a, b in zip(ends, ends[1:])]
+        return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
     def _bytes_of_pair(self, pairs: Pairs) -> int:
         one = self.held(self._ids(pairs.clean, [0]))

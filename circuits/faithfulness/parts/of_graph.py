@@ -1,8 +1,8 @@
 """Units of one prompt's attribution graph as parts of a circuit: neurons, latents, heads and MLPs at their positions.
 
 A removed unit is silenced in the model, which runs freely: to 0, to its mean over prompts (at the first position over first
-positions, elsewhere over all others), or to what it is in a corrupted prompt of as many tokens. The metric is the value of the root
-that the graph explains first. Units that are no nodes, errors, tokens and biases stay as they are.
+positions, elsewhere over all others), or to what it is in a corrupted prompt of as many tokens. The metric is the value of the
+root that the graph explains first. Units that are no nodes, errors, tokens and biases stay as they are.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Parts of a model, any of which can be removed: all that faithfulness asks of them.
 
-    parts.values(kept)     the metric of each circuit (a row of `kept`: which parts stay) on each pair
-    parts.tidy(kept)       the same circuit without what can do nothing in it (edges that dangle)
-    parts.random(size)     as many parts, drawn
+parts.values(kept)     the metric of each circuit (a row of `kept`: which parts stay) on each pair
+parts.tidy(kept)       the same circuit without what can do nothing in it (edges that dangle)
+parts.random(size)     as many parts, drawn
 """
 
 from abc import ABC, abstractmethod

@@ -1,8 +1,8 @@
 """Where parts of a layer stand in a run: read as `batch part pos width`, and changed there.
 
-    heads      z, what each gathers before W_O                 neurons    mlp_post, each by itself
-    mlps       what the whole MLP adds to the stream           latents    what a dictionary encodes; a change is added where it
-                                                                          writes, times its decoder row (its error stays)
+heads      z, what each gathers before W_O                 neurons    mlp_post, each by itself
+mlps       what the whole MLP adds to the stream           latents    what a dictionary encodes; a change is added where it
+                                                                      writes, times its decoder row (its error stays)
 """
 
 from collections.abc import Sequence
@@ -53,9 +53,7 @@ class PartsAt:
             return value.transpose(1, 2)
         return value[:, None] if len(self.names) == 1 else value.transpose(1, 2)[..., None]
 
-    def changed(
-        self, value: Tensor, current: Values, target: Values, removed: Bool[Tensor, "batch part"]
-    ) -> Tensor:
+    def changed(self, value: Tensor, current: Values, target: Values, removed: Bool[Tensor, "batch part"]) -> Tensor:
         """The value where they are changed, with those removed being `target`."""
         mask = removed[:, :, None, None]
         if self.dictionary is None:
