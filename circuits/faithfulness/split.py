@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from probe.errors import BadInput, brief
 from probe.tasks.catalogue import TaskName, task_named
-from probe.tasks.check import require_done
+from probe.tasks.chance import require_task
 from probe.tasks.pairs import Drawn, Pairs, pairs_of, task_pairs
 from probe.words import counted
 
@@ -44,7 +44,7 @@ def split_pairs(
             f"{counted(len(seen), 'pair')} came and {n} are for the scores, so {max(0, len(seen) - n)} are left to look at "
             "circuits on; at least 2 are needed. Give more pairs, or a smaller n."
         )
-    require_done(model, seen, at_chance)
+    require_task(model, seen, at_chance)
     test = seen.some(range(n, min(len(seen), n + held_out)))
     return Split(train=seen.some(range(n)), test=test, unseen=other, reference=seen)
 

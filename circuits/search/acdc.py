@@ -32,7 +32,7 @@ from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.check import require_done
+from probe.tasks.chance import require_task
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
 from probe.words import counted
 
@@ -102,7 +102,7 @@ def _require(model: "TransformerBridge", pairs: Pairs, config: SearchConfig) -> 
         raise BadInput(
             "ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation."
         )
-    require_done(model, pairs, config.at_chance)
+    require_task(model, pairs, config.at_chance)
 
 
 @takes_fields("drawn", Drawn)

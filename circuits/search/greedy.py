@@ -23,7 +23,7 @@ from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
-from probe.tasks.check import require_done
+from probe.tasks.chance import require_task
 from probe.tasks.pairs import Drawn, pairs_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _scores(
             raise BadInput("The scores are of another model's edges. Make them of this one.")
         return found
     pairs = pairs_of(model, task, n, drawn)
-    require_done(model, pairs, grown.at_chance)
+    require_task(model, pairs, grown.at_chance)
     return (eap if by == "eap" else eap_ig)(model, pairs, progress=progress)
 
 

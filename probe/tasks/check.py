@@ -115,28 +115,8 @@ def check_tasks(
     return came_from(TaskCheck(n=n, found=found, refused=refused), model)
 
 
-def require_done(model: "TransformerBridge", pairs: Pairs, at_chance: bool = False) -> None:
-    """BadInput for a task that the model is at chance at: as often right as a coin that is tossed for each pair, or hardly more
-    often (p > .2 of so many or more). Fewer than 8 pairs cannot tell. at_chance: whether that is wanted."""
-    from scipy.stats import binomtest
-
-    n = len(pairs)
-    if at_chance or n < FEWEST or not all(pairs.wrong):
-        return
-    _, _, above = _measured(model, pairs)
-    right = int(above.sum())
-    if binomtest(right, n, 0.5, "greater").pvalue > COIN:
-        raise BadInput(
-            f"The model puts the right answer first on {right} of {n} pairs of {pairs.task}, which is chance, so there is no "
-            "behaviour to explain. See which tasks it does (`openwork tasks check`), or ask all the same with at_chance."
-        )
-
-
-FEWEST, COIN = 8, 0.2
-
-
 def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
-    clean, corrupted, above = _measured(model, pairs)
+    clean, corrupted, above = metrics_of(model, pairs)
     right, changes = float(above.mean()), float((corrupted < clean).mean())
     return {
         "task": pairs.task,
@@ -150,7 +130,7 @@ def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _measured(
+def metrics_of(
     model: "TransformerBridge", pairs: Pairs
 ) -> tuple[Float[np.ndarray, " pair"], Float[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]:
     """The metric of every clean and corrupted prompt, and whether the right answer is above the wrong one on the clean."""
