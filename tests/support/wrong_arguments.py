@@ -88,11 +88,7 @@ OWN = {
     "save_patching": {"sweep": circuits.patch_sweep(MODEL, "one two three", "one two four", metric="kl")},
 }
 """What these functions need beside."""
-<<<<<<< HEAD
-DATA = ("CircuitGraph", "Pairs", "EdgeScores", "NodeScores", "ComponentCircuit")
-=======
-DATA = ("CircuitGraph", "Pairs", "EdgeScores", "ComponentCircuit", "NodeCircuit")
->>>>>>> 3f7e75ba (Circuits of every kind are faithful, complete and minimal by one report; greedy, stored scores, plans, refusals)
+DATA = ("CircuitGraph", "Pairs", "EdgeScores", "NodeScores", "ComponentCircuit", "NodeCircuit")
 """Records of arrays, which nobody writes by hand."""
 
 
