@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.edge_attribution.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
@@ -45,9 +45,9 @@ class Comparison:
         each = bytes_of_pair(model, made, pairs)
         require(each * len(pairs) + 4 * ROWS_BYTES, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
         self.groups = pairs.groups(max(1, ROWS_BYTES // each))
-        self._clean = [self._ids(pairs.clean, some) for some in self.groups]
+        self._clean = [ids_of(model, pairs.clean, some) for some in self.groups]
         known = reference if reference is not None else pairs
-        corrupted = [made.writes(model, self._ids(pairs.corrupted, some)) for some in self.groups]
+        corrupted = [made.writes(model, ids_of(model, pairs.corrupted, some)) for some in self.groups]
         self._other = replaced(ablation, corrupted, lambda: _clean_writes(model, made, known))
         nothing = np.zeros((1, *made.layout.edges.shape), bool)
         logits = [self._run(g, nothing)[0] for g in range(len(self.groups))]  # pair d_vocab
@@ -139,8 +139,10 @@ class Comparison:
         found = self.made.run(self.model, tokens.repeat(n, 1), mask, other.repeat(n, 1, 1, 1), grad=grad)
         return found[:, -1].view(n, size, -1)
 
-    def _ids(self, ids: list[list[int]], some: list[int]) -> Tensor:
-        return torch.tensor([ids[i] for i in some], device=self.model.W_E.device)
+
+def ids_of(model: "TransformerBridge", ids: list[list[int]], some: list[int]) -> Int[Tensor, "prompt pos"]:
+    """Some of the prompts, which are equally long."""
+    return torch.tensor([ids[i] for i in some], device=model.W_E.device)
 
 
 def bytes_of_pair(model: "TransformerBridge", made: Components, pairs: Pairs) -> int:
@@ -151,4 +153,4 @@ def bytes_of_pair(model: "TransformerBridge", made: Components, pairs: Pairs) ->
 def _clean_writes(model: "TransformerBridge", made: Components, pairs: Pairs) -> Iterator[Values]:
     """What every sender writes on the clean prompts, so many at once as memory lets."""
     for some in pairs.groups(max(1, ROWS_BYTES // bytes_of_pair(model, made, pairs))):
-        yield made.writes(model, torch.tensor([pairs.clean[i] for i in some], device=model.W_E.device))
+        yield made.writes(model, ids_of(model, pairs.clean, some))

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.edge_attribution.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
+from circuits.edge_attribution.runs import ids_of
 from circuits.faithfulness.parts.parts import Parts
 from circuits.faithfulness.parts.places import NODES, PartsAt, places_of
 from circuits.replacement.placement import loaded
@@ -58,7 +59,7 @@ class NodeParts(Parts):
             self.each * len(pairs) + 4 * _BYTES, f"{NODES[kind]} on {counted(len(pairs), 'pair')}", model.W_E.device
         )
         self.groups = pairs.groups(max(1, _BYTES // self.each))
-        self._clean = [self._ids(pairs.clean, some) for some in self.groups]
+        self._clean = [ids_of(self.model, pairs.clean, some) for some in self.groups]
         self.carried = self._carried(pairs, pairs if reference is None else reference)
         self._known = self
         if ablation == "optimal":
@@ -143,7 +144,7 @@ class NodeParts(Parts):
 
     def _carried(self, pairs: Pairs, reference: Pairs) -> list[Held]:
         """For each group what the parts of every place carry once they are removed."""
-        corrupted = [self.held(self._ids(pairs.corrupted, some)) for some in self.groups]
+        corrupted = [self.held(ids_of(self.model, pairs.corrupted, some)) for some in self.groups]
         by_place = [
             replaced(self.ablation, [held[i] for held in corrupted], lambda i=i: self._references(reference, i))
             for i in range(len(self.places))
@@ -152,11 +153,11 @@ class NodeParts(Parts):
 
     def _references(self, pairs: Pairs, i: int) -> Iterator[Values]:
         for some in pairs.groups(max(1, _BYTES // self.each)):
-            yield self.held(self._ids(pairs.clean, some), [self.places[i]])[0]
+            yield self.held(ids_of(self.model, pairs.clean, some), [self.places[i]])[0]
 
     def tokens(self, g: int, corrupted: bool = False) -> Tensor:
         """The prompts of a group."""
-        return self._ids(self.task.corrupted, self.groups[g]) if corrupted else self._clean[g]
+        return ids_of(self.model, self.task.corrupted, self.groups[g]) if corrupted else self._clean[g]
 
     def held(self, tokens: Tensor, places: Sequence[PartsAt] | None = None) -> Held:
         """What the parts of some places (all) are in the run of these tokens."""
@@ -169,9 +170,6 @@ class NodeParts(Parts):
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
     def _bytes_of_pair(self, pairs: Pairs) -> int:
-        one = self.held(self._ids(pairs.clean, [0]))
+        one = self.held(ids_of(self.model, pairs.clean, [0]))
         longest = max(map(len, pairs.clean)) / len(pairs.clean[0])
         return max(1, int(longest * sum(v.numel() * v.element_size() for v in one)))
-
-    def _ids(self, ids: list[list[int]], some: list[int]) -> Tensor:
-        return torch.tensor([ids[i] for i in some], device=self.model.W_E.device)
