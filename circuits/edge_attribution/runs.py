@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.edge_attribution.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
 from circuits.edge_attribution.components import Components
+from probe.interventions.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
 from probe.memory import require
 from probe.tasks.pairs import METRICS, Pairs
 from probe.words import counted

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from circuits.edge_attribution.ablations import Ablation
 from circuits.faithfulness.metrics import faithfulness
 from circuits.faithfulness.parts.edges import EdgeParts
 from circuits.faithfulness.parts.nodes import NodeParts
@@ -27,6 +26,7 @@ from circuits.search.node_circuit import NodeCircuit, kept_named
 from circuits.search.stored import CircuitName, read_circuit, require_same_model
 from circuits.validation.tested_nodes import chosen_nodes
 from probe.errors import BadInput
+from probe.interventions.ablations import Ablation
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from circuits.edge_attribution.ablations import Ablation
 from circuits.edge_attribution.attribute import eap, eap_ig
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve_record import FaithfulnessCurve
@@ -32,6 +31,7 @@ from circuits.faithfulness.ranked import Ranked, jaccard
 from circuits.faithfulness.split import Split, split_pairs
 from circuits.search.select import Rule
 from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_scores, require_same_model
+from probe.interventions.ablations import Ablation
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from circuits.edge_attribution.ablations import STEPS
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.runs import ROWS_BYTES, bytes_of_pair
 from circuits.search.plan import seconds_of
+from probe.interventions.ablations import STEPS
 from probe.memory import require
 from probe.show.record import Record
 from probe.tasks.pairs import Pairs

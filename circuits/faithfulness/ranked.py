@@ -15,7 +15,7 @@ from circuits.faithfulness.metrics import auroc
 from circuits.faithfulness.parts.parts import Kept
 from circuits.search.circuit import connected
 from circuits.search.node_circuit import kept_named
-from circuits.search.select import all_chosen
+from circuits.search.select import all_chosen, require_sign
 from circuits.search.select_nodes import node_order, scored_nodes
 from probe.errors import BadInput
 
@@ -62,6 +62,7 @@ class Ranked:
     def _circuits(
         self, by_pair: Float[np.ndarray, "pair part"], sizes: Sequence[int], rule: str, signed: bool, seed: int
     ) -> list[Kept]:
+        require_sign(self.scores, signed)
         if self.of_edges:
             scores = replace(self.scores, by_pair=by_pair)
             layout = scores.layout

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from circuits.edge_attribution.ablations import Ablation
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.runs import ROWS_BYTES, Comparison, Divergence, bytes_of_pair
 from circuits.search.circuit import ComponentCircuit, connected
 from circuits.search.plan import SearchPlan
 from probe.errors import BadInput
+from probe.interventions.ablations import Ablation
 from probe.memory import require
 from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields

@@ -14,7 +14,6 @@ from tracr import FIXTURES, compiled, expected
 
 import circuits
 import probe
-from circuits.edge_attribution.ablations import ABLATIONS
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.runs import Comparison
 from circuits.edge_attribution.scores import EdgeScores
@@ -26,6 +25,7 @@ from circuits.faithfulness.parts.nodes import NodeParts
 from circuits.faithfulness.ranked import Ranked, jaccard
 from circuits.faithfulness.report import ReportConfig, report_on
 from probe.errors import BadInput
+from probe.interventions.ablations import ABLATIONS
 from probe.interventions.forward import capture
 from probe.methods.call import Call
 from probe.model.sites import Site

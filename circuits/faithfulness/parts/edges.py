@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float
 
-from circuits.edge_attribution.ablations import Ablation
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.runs import Comparison
 from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.search.circuit import connected
 from circuits.search.grown import grown
+from probe.interventions.ablations import Ablation
 from probe.tasks.pairs import Pairs
 
 if TYPE_CHECKING:

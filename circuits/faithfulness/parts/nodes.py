@@ -1,6 +1,6 @@
 """Heads, MLPs, neurons and latents as parts of a circuit: what is removed carries something else wherever it is read.
 
-    value of a removed part  <-  what it writes in the corrupted run, its mean, 0, or a constant (`edge_attribution.ablations`)
+    value of a removed part  <-  what it writes in the corrupted run, its mean, 0, or a constant (`probe.interventions.ablations`)
 
 All later parts are free to answer. Parts of other kinds are never removed: of a circuit of heads, `nothing` still has its MLPs.
 """
@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.edge_attribution.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
 from circuits.edge_attribution.runs import ids_of
 from circuits.faithfulness.parts.parts import Parts
 from circuits.faithfulness.parts.places import NODES, PartsAt, places_of
 from circuits.replacement.placement import loaded
 from probe.errors import OpenworkError
+from probe.interventions.ablations import ABLATIONS, Ablation, Values, least, replaced, require_ablation
 from probe.interventions.forward import capture
 from probe.memory import require
 from probe.model.anatomy import spot

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.edge_attribution.ablations import Values
 from probe.dictionaries.owners import layer_read, owner_name
 from probe.errors import BadInput
+from probe.interventions.ablations import Values
 from probe.interventions.forward import per_token
 from probe.interventions.unit_edits import encoded
 from probe.model.anatomy import require_stream

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from circuits.edge_attribution.runs import ids_of as tokens
 from circuits.studies.claim import Measured
 from circuits.studies.study import Bench
 from probe.tasks.chance import require_done
@@ -51,11 +52,6 @@ class Halves:
         often = Counter(map(len, drawn.clean))
         common = sorted(sorted(range(len(drawn)), key=lambda i: -often[len(drawn.clean[i])])[: 2 * n])
         return cls(drawn.some(common[:n]), drawn.some(common[n:]))
-
-
-def tokens(model: "TransformerBridge", ids: list[list[int]], some: list[int]) -> Int[Tensor, "pair pos"]:
-    """These prompts, which are equally long, as one batch."""
-    return torch.tensor([ids[i] for i in some], device=model.W_E.device)
 
 
 @torch.no_grad()
