@@ -1,20 +1,13 @@
-"""What is stored under `home()`, found by kind and registered name, never by path; and the trash, from which it comes back."""
+"""What is stored under `home()`, found by kind and registered name, never by path."""
 
-import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
-from probe.artifacts.folder import KINDS, home, place
-from probe.artifacts.locks.claims import all_returned, claim, lock_of
-from probe.artifacts.locks.lock import exclusive
+from probe.artifacts.folder import KINDS, home
+from probe.artifacts.locks.claims import all_returned
 from probe.artifacts.manifest import Manifest, read_manifest
-from probe.artifacts.renames import rename_new
-from probe.errors import BadInput, OpenworkError, Unavailable
-
-_putting_back = Lock()
+from probe.errors import BadInput, OpenworkError
 
 
 @dataclass
@@ -73,32 +66,3 @@ def free_name(kind: str, wanted: str) -> str:
     there = {path.name.casefold() for path in (home() / KINDS[kind]).glob("*")}
     tries = (wanted if i == 1 else f"{wanted}-{i}" for i in range(1, len(there) + 2))
     return next(name for name in tries if name.casefold() not in there)
-
-
-def discard(kind: str, name: str) -> str:
-    """Move an artifact into the trash; returns where, as a path below `home()`."""
-    folder = registered(kind, name)
-    to = home() / "trash" / KINDS[kind] / f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    while to.exists():
-        to = to.with_name(to.name + "-2")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(lock_of(folder), f"the {kind} {name}"):
-            folder.rename(to)
-    except OSError as error:
-        said = f"'{name}' could not be moved to the trash ({error.strerror}). Nothing was changed."
-        raise Unavailable(said) from error
-    return str(to.relative_to(home()))
-
-
-def put_back(kind: str, discarded: str) -> str:
-    """Move an artifact out of the trash, under its name or one like it; returns the name."""
-    for folder in (home() / "trash" / KINDS[kind]).glob("*"):
-        if folder.name == Path(discarded).name and folder.is_dir() and not folder.is_symlink():
-            bare = re.sub(r"\.\d{8}-\d{6}(-2)*$", "", folder.name)
-            with _putting_back:
-                name = free_name(kind, bare)
-                with claim(place(kind, name), free=True):
-                    rename_new(folder, place(kind, name))
-            return name
-    raise BadInput("It is no longer in the trash, so it cannot be put back.")

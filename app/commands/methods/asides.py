@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.methods.asked import arguments_of
 from app.commands.methods.command import command_of, dressed
+from app.commands.methods.parameters_as_options import arguments_of
 from app.commands.methods.stored import with_its_model
 from probe.methods import catalogue
 from probe.methods.call import Call, flag

@@ -11,7 +11,7 @@ import typer
 
 from app.commands.limits import require_possible
 from app.commands.methods.announcing import announce
-from app.commands.methods.asked import arguments_of, options_of, unmarked
+from app.commands.methods.parameters_as_options import arguments_of, options_of, unmarked
 from app.commands.methods.standing import Wanted, standing
 from app.commands.methods.stored import call_asked, with_its_model
 from probe.errors import BadCall, BadInput

@@ -15,8 +15,8 @@ from typer.models import OptionInfo
 
 from app.commands.limits import MOST
 from app.commands.methods.asides import REPAIR, SEARCH, UNIT, Aside, with_asides
-from app.commands.methods.asked import options_of
 from app.commands.methods.command import command_of
+from app.commands.methods.parameters_as_options import options_of
 from probe.errors import BadInput
 from probe.methods import catalogue
 from probe.methods.call import flag

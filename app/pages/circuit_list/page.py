@@ -13,7 +13,7 @@ from app.pages.circuit_list import graph_files
 from circuits.graph.in_words import stored_row
 from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
-from probe.artifacts.stored import discard, put_back
+from probe.artifacts.trash import discard, put_back
 from probe.errors import OpenworkError
 
 MOST = 500  # rows sent; the newest
