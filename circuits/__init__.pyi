@@ -52,10 +52,14 @@ from circuits.node_attribution.attribute import atp as atp
 from circuits.node_attribution.exact import exact_nodes as exact_nodes
 from circuits.node_attribution.scores import NodeScores as NodeScores
 from circuits.oracle.rows import oracle_rows as oracle_rows
+from circuits.patching.causal_tracing.trace import causal_tracing as causal_tracing
+from circuits.patching.knockout.blocking import knockout as knockout
 from circuits.patching.pair import read_pair as read_pair
+from circuits.patching.paths.path_patching import path_patching as path_patching
 from circuits.patching.plan import plan_patching as plan_patching
 from circuits.patching.store import load_patching as load_patching
 from circuits.patching.store import save_patching as save_patching
+from circuits.patching.subspace.das import das as das
 from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.search.acdc import acdc as acdc
 from circuits.search.circuit import ComponentCircuit as ComponentCircuit

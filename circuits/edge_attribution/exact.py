@@ -4,7 +4,7 @@
 
 What gradients estimate, measured: the truth that EAP and EAP-IG are compared with. A pass holds many edges of one pair as its
 rows; below the first receiver of a pass nothing has changed, so the layers there run on one row
-(`circuits.patching.runs.spreads`).
+(`circuits.patching.rows.run.spreads`).
 """
 
 import time
@@ -23,7 +23,7 @@ from circuits.edge_attribution.plan import SLACK, EdgePlan
 from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.refusals import require_pairs
 from circuits.edge_attribution.scores import SIGN, EdgeScores, record_of
-from circuits.patching.runs import spreads
+from circuits.patching.rows.run import spreads
 from probe.activations.peak_bytes import events_of, peak_of
 from probe.errors import BadInput, OpenworkError
 from probe.memory import require

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 STRONGEST = 200
 """Patches that the table of the strongest shows; the rest is said to be there."""
 COLOURS = "Blue moves the answer towards the clean run, red towards the corrupted one. Click a cell to look into it."
-_NAMES = {"kv_head": "head", "pos": "token"}
+_NAMES = {"kv_head": "head", "pos": "token", "neuron": "column"}
 
 
 def axes_of(sweep: "PatchingSweep") -> tuple[str, str]:
     """What a place of the heat map chooses, across and up."""
     if not sweep.kind.by_head:
         return "token", "layer"
-    return ("token", f"head/{sweep.raw.shape[1]}") if sweep.kind.by_pos else ("head", "layer")
+    if sweep.kind.by_pos:
+        return "token", f"head/{sweep.raw.shape[1]}"
+    return _NAMES.get(sweep.axes[1], "head"), "layer"
 
 
 def looking(sweep: "PatchingSweep") -> Chosen:
@@ -35,6 +37,8 @@ def looking(sweep: "PatchingSweep") -> Chosen:
 def pick(sweep: "PatchingSweep", cell: "Cell") -> dict[str, Any]:
     """A cell as what a reader chooses: layer, head, token."""
     found: dict[str, Any] = {"layer": cell[0]}
+    if "neuron" in sweep.axes:
+        return {**found, "column": cell[1]}
     if sweep.kind.by_head:
         found["head"] = f"{cell[0]}.{cell[1]}"
     return {**found, "token": cell[-1]} if sweep.kind.by_pos else found
@@ -43,7 +47,7 @@ def pick(sweep: "PatchingSweep", cell: "Cell") -> dict[str, Any]:
 def strongest(sweep: "PatchingSweep", k: int = STRONGEST) -> Rows:
     """The k patches that move the metric most, each with what choosing it chooses."""
     cells = sweep.order()[:k]
-    run, every = int(sweep.computed.sum()), sweep.raw.size
+    run, every = int(sweep.computed.sum()), len(sweep.order())
     known = f"; {every - run:,} of all are known without a run" if run < every else ""
     title = f"Strongest patches: {len(cells):,} of {every:,} by what they move{known}"
     return Rows(title, [_row(sweep, cell) for cell in cells], [pick(sweep, cell) for cell in cells])

@@ -50,7 +50,8 @@ def patching_figure(sweep: "PatchingSweep", what: str = "effect", height: int | 
     else:
         n = z.shape[1]
         ticks: list[Any] = list(range(0, n, max(1, n // 32)))
-        figure.update_xaxes(tickvals=ticks, ticktext=[str(i) for i in ticks], title="head")
+        title = "neuron" if "neuron" in sweep.axes else "head"
+        figure.update_xaxes(tickvals=ticks, ticktext=[str(i) for i in ticks], title=title)
     return _finish(figure, height or int(np.clip(90 + 18 * len(z), 240, 900)))
 
 
@@ -79,6 +80,8 @@ def _hover(sweep: "PatchingSweep") -> list[list[str]]:
 
 def _words(sweep: "PatchingSweep", cell: "Cell") -> str:
     head = label_text(sweep.name(cell), 60)
+    if not np.isfinite(sweep.raw[cell]):
+        return f"{head}<br>not asked for"
     if not sweep.computed[cell]:
         return f"{head}<br>the same in both runs, so not run"
     best = ", ".join(f"{plain(c.token, 16)} {c.patched:.2f}" for c in sweep.candidates(cell)[:3])

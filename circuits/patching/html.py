@@ -12,6 +12,9 @@ from probe.show.html import block, table_html
 if TYPE_CHECKING:
     from circuits.patching.record import PatchingSweep
 
+_WIDE = 512
+"""Columns of the widest heat map."""
+
 
 def _reach(values: Float[np.ndarray, "layer column"]) -> float:
     """The end of both colours: the whole way, or further where a patch goes further."""
@@ -22,9 +25,9 @@ def _reach(values: Float[np.ndarray, "layer column"]) -> float:
 def patching_html(sweep: "PatchingSweep") -> str:
     """What each patch restores, as a heat map where the sweep has two axes, and the cells that matter most."""
     parts = []
-    if len(sweep.axes) == 2:
-        values, n = sweep.effect, sweep.raw.shape[1]
-        columns = ["/".join(sweep.tokens_at(p)) for p in range(n)] if sweep.kind.by_pos else [f"H{h}" for h in range(n)]
+    if len(sweep.axes) == 2 and sweep.raw.shape[1] <= _WIDE:
+        values, n, letter = sweep.effect, sweep.raw.shape[1], "N" if "neuron" in sweep.axes else "H"
+        columns = ["/".join(sweep.tokens_at(p)) for p in range(n)] if sweep.kind.by_pos else [f"{letter}{h}" for h in range(n)]
         rows = [f"L{i}" for i in range(values.shape[0])]
         title = "what one patch moves: blue towards the clean run (1: all the way), red towards the corrupted one"
         parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=_reach(values), signed=True))

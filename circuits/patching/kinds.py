@@ -19,6 +19,7 @@ Over = Literal[
     "head_v",
     "head_pattern",
     "head_pattern_by_pos",
+    "neurons",
 ]
 """What a sweep may be over: the names of `KINDS`."""
 Direction = Literal["denoise", "noise"]
@@ -61,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "head_pattern_by_pos": Kind(
         "pattern", _HEAD_AT, "attention patterns by position", "where one head looks from one position"
     ),
+    "neurons": Kind("mlp_post", ("layer", "neuron"), "neurons", "one neuron's activation, at every position"),
 }
 """Sweeps by name. Queries and keys are those before their norm and rotation: where one norm spans all heads (OLMo 2), putting in
 one head's moves the others' too. `mlp_out` and `attn_out` are what reaches the residual stream (after any post-norm)."""

@@ -8,27 +8,22 @@ import torch
 
 from circuits.patching.kinds import KINDS, Direction, Kind, Metric, Over
 from circuits.patching.pair import Custom
+from circuits.patching.rows.plan import MEMORY, SCATTERED, SLACK, row_bytes
 from circuits.patching.runs import Cell
 from circuits.patching.sides import Pair
 from probe.doc import Doc
 from probe.errors import BadInput
 from probe.memory import require
+from probe.methods import Layers, chosen_layers
 from probe.model.anatomy import spot
 from probe.model.sites import Site, layers_with
-from probe.plain_values import Settings
+from probe.plain_values import Settings, takes_fields
 from probe.show.record import Record
 from probe.text.prompts import Prompts
 from probe.words import size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-MEMORY = 1_073_741_824
-"""Bytes that the rows of one pass may take, unless told otherwise."""
-SCATTERED = 1.5
-"What a process takes over what its rows hold: memory of pieces that are freed has holes. Measured: up to 1.48."
-_SLACK = 32 << 20
-"Bytes of buffers that no formula counts."
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +50,10 @@ class PatchConfig(Settings):
     "Rows a pass, which changes the time and no result."
     exact: bool = False
     "Whether cells that cannot have an effect are run all the same."
+    layers: Layers = None
+    "Which layers are patched, each by itself."
+    positions: Annotated[int, Doc(least=1)] = 1
+    "How many positions are patched together, from each one on, of what is patched by position."
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,14 @@ class PatchingPlan(Record):
         )
 
 
+@takes_fields("config", PatchConfig, ("memory", "batch", "exact", "layers", "positions"))
 def plan_patching(
     model: "TransformerBridge",
     pair: Pair,
     over: str = "resid_pre",
     *,
-    memory: int = MEMORY,
-    batch: int | None = None,
     control: int = 0,
-    exact: bool = False,
+    config: PatchConfig = PatchConfig(),
 ) -> PatchingPlan:
     """Rows of a pass and memory of a sweep. Raises BadInput for a sweep that is not there or does not fit into memory.
 
@@ -102,14 +100,14 @@ def plan_patching(
     >>> ow.plan_patching(model, pair, "attn_out").cells
     20
     """
-    kind = kind_of(over)
-    every = cells_of(model, kind, len(pair.clean.tokens))
-    run = cells_to_run(model, kind, every, pair, exact)
+    kind, n_pos = kind_of(over), len(pair.clean.tokens)
+    every = cells_of(model, kind, n_pos)
+    run = cells_to_run(model, kind, every, pair, config)
     best = int(np.sqrt(8 * len(run))) if run else 1
-    row, held = row_bytes(model, len(pair.clean.tokens)), _donor_bytes(model, kind, len(pair.clean.tokens))
-    rows = batch or max(1, min(best, memory // row, len(run)))
-    total = _SLACK + held + int(SCATTERED * rows * row)
-    require(total, f"Patching {over} of {len(pair.clean.tokens)} tokens", model.W_E.device)
+    row, held = row_bytes(model, n_pos), _donor_bytes(model, kind, n_pos)
+    rows = config.batch or max(1, min(best, config.memory // row, len(run)))
+    total = SLACK + held + int(SCATTERED * rows * row)
+    require(total, f"Patching {over} of {n_pos} tokens", model.W_E.device)
     passes = -(-len(run) // rows) * (1 + control)
     return PatchingPlan(over, len(every), len(run), rows, passes, total, pair)
 
@@ -124,33 +122,25 @@ def kind_of(over: str) -> Kind:
 def cells_of(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
     """Every patch of a sweep, layer by layer."""
     layer = next(iter(layers_with(kind.site, model)), 0)
-    sizes = {
-        "head": model.cfg.n_heads,
-        **spot(Site(kind.site, layer), model).sizes,
-        "layer": model.cfg.n_layers,
-        "pos": n_pos,
-    }
+    held = spot(Site(kind.site, layer), model).sizes
+    sizes = {"head": model.cfg.n_heads, **held, "layer": model.cfg.n_layers, "pos": n_pos, "neuron": held.get("d_mlp", 0)}
     return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
 
 
-def cells_to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, exact: bool) -> list[Cell]:
-    """Without those that put in what is there already, and those of layers of another kind."""
-    there = set(layers_with(kind.site, model))
+def cells_to_run(model: Any, kind: Kind, cells: list[Cell], pair: Pair, config: PatchConfig) -> list[Cell]:
+    """Without those that put in what is there already, and those of layers of another kind, or that nobody asked for."""
+    there = set(layers_with(kind.site, model)) & set(chosen_layers(int(model.cfg.n_layers), config.layers))
     cells = [cell for cell in cells if cell[0] in there]
+    if not cells:
+        raise BadInput(f"None of the layers {config.layers} has what is patched: {kind.meaning}.")
     causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
-    if exact or not causal or not kind.by_pos or not pair.differs:
+    if config.exact or not causal or not kind.by_pos or not pair.differs:
         return cells
-    return [cell for cell in cells if cell[-1] >= pair.differs[0]]
-
-
-def row_bytes(model: Any, n_pos: int) -> int:
-    """What one row of a pass holds at its widest, generously: a layer's activations and patterns, and its logits in float64."""
-    cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
-    wide = 10 * cfg.d_model + 4 * (cfg.d_mlp or cfg.d_model) + 3 * cfg.n_heads * n_pos
-    return n_pos * wide * size + cfg.d_vocab * 40
+    return [cell for cell in cells if cell[-1] + config.positions > pair.differs[0]]
 
 
 def _donor_bytes(model: Any, kind: Kind, n_pos: int) -> int:
     cfg, size = model.cfg, torch.finfo(model.W_E.dtype).bits // 8
     width = cfg.n_heads * n_pos if kind.site == "pattern" else max(cfg.d_model, cfg.n_heads * cfg.d_head)
+    width = (cfg.d_mlp or width) if kind.site == "mlp_post" else width
     return cfg.n_layers * n_pos * width * size

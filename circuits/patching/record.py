@@ -51,7 +51,8 @@ class Control(Record):
 class PatchingSweep(Record, figure=True, page=True):
     """One sweep. raw: the metric of every patched run, by the axes of its kind. answer_probs, top_ids, top_probs: of the same
     runs. computed: cells that were run; the others cannot differ from the unpatched run. words: token texts of `top_ids`.
-    control: the metric with unrelated donors, or None. convention: every choice that changes a number."""
+    control: the metric with unrelated donors, or None. convention: every choice that changes a number. positions: patched
+    together, from a cell's own on."""
 
     pair: "Pair"
     over: str
@@ -64,6 +65,7 @@ class PatchingSweep(Record, figure=True, page=True):
     words: dict[int, str]
     control: "Control | None" = None
     convention: dict[str, Any] = field(default_factory=dict)
+    positions: int = 1
 
     @property
     def kind(self) -> Kind:
@@ -124,12 +126,18 @@ class PatchingSweep(Record, figure=True, page=True):
         """`resid_pre.5 at 3 ' Mary' / ' John'` (clean / corrupted where they differ), `L5H3`, `L5H3 at 7 ' to'`."""
         place = f"{self.over}.{cell[0]}"
         if self.kind.by_head:
-            place = f"L{cell[0]}KV{cell[1]}" if "kv_head" in self.axes else unit_name("head", cell[0], cell[1])
-        return f"{place} at {cell[-1]} {' / '.join(map(repr, self.tokens_at(cell[-1])))}" if self.kind.by_pos else place
+            kind = "neuron" if "neuron" in self.axes else "head"
+            place = f"L{cell[0]}KV{cell[1]}" if "kv_head" in self.axes else unit_name(kind, cell[0], cell[1])
+        if not self.kind.by_pos:
+            return place
+        last = min(cell[-1] + self.positions, len(self.pair.clean.tokens)) - 1
+        ends = cell[-1] if last == cell[-1] else f"{cell[-1]} to {last}"
+        return f"{place} at {ends} {' / '.join(map(repr, self.tokens_at(cell[-1], last)))}"
 
-    def tokens_at(self, pos: int) -> tuple[str, ...]:
-        """The token at a position of both prompts; where they differ the clean one and the corrupted one."""
-        clean, corrupted = self.pair.clean.tokens[pos], self.pair.corrupted.tokens[pos]
+    def tokens_at(self, pos: int, last: int | None = None) -> tuple[str, ...]:
+        """The token at a position of both prompts (to the last); where they differ the clean one and the corrupted one."""
+        span = slice(pos, (pos if last is None else last) + 1)
+        clean, corrupted = ("".join(side.tokens[span]) for side in (self.pair.clean, self.pair.corrupted))
         return (clean,) if clean == corrupted else (clean, corrupted)
 
     def candidates(self, cell: Cell) -> list[Candidate]:
@@ -153,8 +161,8 @@ class PatchingSweep(Record, figure=True, page=True):
         return {**found, "run": bool(self.computed[at])}
 
     def order(self) -> list[Cell]:
-        """All cells, those that move the metric most first."""
-        flat = np.argsort(-np.abs(self.effect), axis=None, kind="stable")
+        """All cells that were asked for, those that move the metric most first."""
+        flat = np.argsort(-np.abs(self.effect), axis=None, kind="stable")[: int(np.isfinite(self.raw).sum())]
         return [tuple(int(i) for i in cell) for cell in np.array(np.unravel_index(flat, self.raw.shape)).T]
 
     def rows(self, k: int | None = None) -> list[dict[str, Any]]:

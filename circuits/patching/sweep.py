@@ -24,7 +24,7 @@ from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from circuits.patching.sides import Pair
 from probe.errors import BadInput
-from probe.methods import Doc, method
+from probe.methods import Doc, Layers, chosen_layers, method
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
@@ -67,7 +67,7 @@ def patch_sweep(
     >>> sweep.raw.shape
     (4, 5)
     """
-    metric, over, direction, exact = config.metric, config.over, config.direction, config.exact
+    metric, over, direction = config.metric, config.over, config.direction
     if direction not in DIRECTIONS:
         raise BadInput(f"There is no direction '{direction}'; choose {' or '.join(DIRECTIONS)}.")
     kind = kind_of(over)
@@ -75,15 +75,15 @@ def patch_sweep(
     pair = read_pair(model, clean, corrupted, target=target, answers=answers, metric=metric).require()
     base, donor = (pair.corrupted, pair.clean) if direction == "denoise" else (pair.clean, pair.corrupted)
     others = control_ids(model, donor, base, config.control, config.seed)
-    sizes: dict[str, Any] = {"memory": config.memory, "batch": config.batch, "control": len(others), "exact": exact}
-    plan = plan_patching(model, pair, over, **sizes)
+    plan = plan_patching(model, pair, over, control=len(others), config=config)
     every = cells_of(model, kind, len(base.tokens))
-    run = cells_to_run(model, kind, every, pair, exact)
-    swept = _Swept(model, kind, base.token_ids, run, plan.batch, pair, metric)
+    run = cells_to_run(model, kind, every, pair, config)
+    swept = _Swept(model, kind, base.token_ids, run, plan.batch, pair, config)
     with progress.stage(f"patch {over}", total=len(run) * (1 + len(others)), unit="patch") as step:
         found = swept.patched(donor.token_ids, step)
         drawn = [swept.patched(ids, step)["raw"] for ids in others]
-    arrays = _placed(kind, every, run, found, base.value, _base_row(model, base.token_ids, pair))
+    arrays = _placed(every, run, found, base.value, _base_row(model, base.token_ids, pair))
+    _forget_unasked(arrays, config.layers)
     controls = _controls(every, run, drawn, arrays["raw"].shape) if drawn else None
     known = np.unique(arrays["top_ids"]).tolist()
     sweep = PatchingSweep(
@@ -97,7 +97,8 @@ def patch_sweep(
         computed=arrays["computed"],
         words=dict(zip(known, display_tokens(model, known), strict=True)),
         control=controls,
-        convention=_convention(pair, direction, others, config.control, config.seed, plan),
+        convention=_convention(pair, direction, others, config, plan),
+        positions=config.positions if kind.by_pos else 1,
     )
     return came_from(sweep, model)
 
@@ -114,19 +115,18 @@ def plan_sweep(
     """What a sweep would take, and the two runs before it."""
     pair = read_pair(model, clean, corrupted, target=target, metric=config.metric).require()
     control = config.control if isinstance(config.control, int) else len(several(config.control))
-    sizes: dict[str, Any] = {"memory": config.memory, "batch": config.batch, "control": control, "exact": config.exact}
-    return plan_patching(model, pair, config.over, **sizes)
+    return plan_patching(model, pair, config.over, control=control, config=config)
 
 
 class _Swept:
     """The passes of one sweep: the same cells of the same base, patched from one donor or another."""
 
     def __init__(
-        self, model: Any, kind: Kind, base: list[int], cells: list[Cell], batch: int, pair: Pair, metric: str | Custom
+        self, model: Any, kind: Kind, base: list[int], cells: list[Cell], batch: int, pair: Pair, config: PatchConfig
     ):
         self.model, self.kind, self.base, self.cells, self.batch, self.pair = model, kind, base, cells, batch, pair
-        self.tokens = torch.tensor([base], device=model.W_E.device)
-        self.score = scorer(metric, pair.answer_ids, last_logits(model, pair.clean.token_ids))
+        self.tokens, self.positions = torch.tensor([base], device=model.W_E.device), config.positions
+        self.score = scorer(config.metric, pair.answer_ids, last_logits(model, pair.clean.token_ids))
 
     def patched(self, donor: list[int], step: Any) -> dict[str, np.ndarray]:
         """Metric, answers' probabilities and likeliest tokens of every cell."""
@@ -134,7 +134,9 @@ class _Swept:
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, len(self.cells), self.batch):
             some = self.cells[start : start + self.batch]
-            parts.append(self._read(run_cells(self.model, self.tokens, self.kind, given, some)))
+            parts.append(
+                self._read(run_cells(self.model, self.tokens, self.kind, given, some, positions=self.positions))
+            )
             step(len(some))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -160,7 +162,6 @@ def _base_row(model: Any, ids: list[int], pair: Pair) -> dict[str, np.ndarray]:
 
 
 def _placed(
-    kind: Kind,
     every: list[Cell],
     run: list[Cell],
     found: dict[str, np.ndarray],
@@ -182,6 +183,13 @@ def _placed(
     return arrays
 
 
+def _forget_unasked(arrays: dict[str, np.ndarray], layers: Layers) -> None:
+    """NaN in layers that were not asked for: nothing is known of them."""
+    n_layers = len(arrays["raw"])
+    unasked = np.setdiff1d(np.arange(n_layers), chosen_layers(n_layers, layers))
+    arrays["raw"][unasked] = np.nan
+
+
 def _controls(every: list[Cell], run: list[Cell], drawn: list[np.ndarray], shape: tuple[int, ...]) -> Control:
     full = np.full((len(drawn), *shape), np.nan)
     at = tuple(np.array(run).T)
@@ -191,7 +199,7 @@ def _controls(every: list[Cell], run: list[Cell], drawn: list[np.ndarray], shape
 
 
 def _convention(
-    pair: Pair, direction: str, others: list[list[int]], control: int | Prompts, seed: int, plan: PatchingPlan
+    pair: Pair, direction: str, others: list[list[int]], config: PatchConfig, plan: PatchingPlan
 ) -> dict[str, Any]:
     return {
         "direction": DIRECTIONS[direction],
@@ -201,7 +209,8 @@ def _convention(
         "effect": "normalised value minus the unpatched run's (0 when denoising, 1 when noising)",
         "answers": "given" if pair.answers_given else "each run's likeliest token" if pair.answers else "none",
         "controls": len(others),
-        "control donor": (DRAWN if isinstance(control, int) else "prompts given") if others else None,
-        "seed": seed if others else None,
+        "control donor": (DRAWN if isinstance(config.control, int) else "prompts given") if others else None,
+        "seed": config.seed if others else None,
         "not_run": plan.cells - plan.run,
+        "positions together": config.positions,
     }

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probe.errors import BadInput, OpenworkError, brief
+from probe.interventions.attention_blocked import without_attention
 from probe.interventions.forward import per_token
 from probe.interventions.places import Place, place, unit_at, where_name
 from probe.model.sites import Site, parse_site, site_named
@@ -179,8 +180,7 @@ class Knockout(Settings):
     """Forbid attention from `query` to `key` positions in a layer (all heads, or one): the rest is renormalised. One head by
     its name too: `Knockout("L5H3", 4, 1)`.
 
-    The pattern is set to 0 there and divided by what remains, which equals a score of minus infinity. What a query gives to no
-    token (the sinks of GPT-OSS) remains too.
+    The pattern is set to 0 there and divided by what remains: `probe.interventions.attention_blocked`.
 
     >>> ow.edited_run(model, "When Mary and John went to", [ow.Knockout("L1H0", query=4, key=1)]).edits
     ['knockout L1H0@4←1']
@@ -215,14 +215,9 @@ class Knockout(Settings):
                 f"attend to themselves and earlier keys, in heads 0 to {n_heads - 1}."
             )
         heads = slice(None) if self.head is None else slice(self.head, self.head + 1)
-        changed = value.clone()
-        changed[:, heads, self.query, self.key] = 0.0
-        # what the query gives to no token, where a model has sinks; a sum that is 1 but for rounding is 1
-        none = 1 - value[:, heads, self.query].sum(-1, keepdim=True)  # batch head 1
-        none = torch.where(none > 8 * torch.finfo(value.dtype).eps, none, 0.0)
-        left = changed[:, heads, self.query].sum(-1, keepdim=True) + none
-        changed[:, heads, self.query] = changed[:, heads, self.query] / left.clamp_min(1e-30)
-        return changed
+        blocked = torch.zeros(1, n_heads, length, value.shape[3], dtype=torch.bool, device=value.device)
+        blocked[:, heads, self.query, self.key] = True
+        return without_attention(value, blocked)
 
 
 Ablate, Add = Zero, Steer

@@ -11,13 +11,14 @@ from tiny import CONFIGS, tiny
 from transformer_lens import patching as theirs
 
 import circuits
+import probe
 from circuits.patching.control import control_ids
 from circuits.patching.kinds import DIRECTIONS, KINDS, METRICS
 from circuits.patching.sides import Pair, Side
 from probe.errors import BadInput, OpenworkError, Unavailable
 from probe.interventions.places import Place
 from probe.interventions.running import intervene
-from probe.interventions.values import Function
+from probe.interventions.values import Function, Patch
 from probe.methods.catalogue import method_named
 from probe.model.sites import Site, hook_name
 from probe.model.toy import native, toy_tokenizer
@@ -435,3 +436,39 @@ def test_no_two_columns_are_the_same():
     frame = sweep("llama", "resid_pre").to_pandas().select_dtypes("number")
     names = list(frame.columns)
     assert not [(a, b) for i, a in enumerate(names) for b in names[:i] if frame[a].equals(frame[b])]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])
+def test_neurons_of_a_layer_are_patched_one_by_one(name):
+    """Each neuron alone, as `intervene` does it; layers that nobody asked for are unknown and nowhere told."""
+    found = sweep(name, "neurons", layers=1, batch=20)
+    model = tiny(name)
+    donor, base = (torch.tensor([side.token_ids]) for side in (found.pair.clean, found.pair.corrupted))
+    held = probe.capture(model, donor, "mlp_post.1")["mlp_post.1"]
+    assert found.raw.shape == (3, held.shape[-1]) and np.isnan(found.raw[[0, 2]]).all()
+    for unit in (0, 7, 31):
+        with torch.no_grad(), intervene(model, [Patch(f"L1N{unit}", held[..., unit])]):
+            logits = model(base)[0, -1].double()
+        assert found.raw[1, unit] == pytest.approx(float(logits[ANSWERS[0]] - logits[ANSWERS[1]]), rel=1e-9)
+    assert len(found.rows()) == held.shape[-1] and found.name((1, 7)) == "L1N7"
+    assert found.figure().data[0].z.shape == found.raw.shape and found.look((1, 7)).name == "L1N7"
+    with pytest.raises(BadInput, match="no layer 9"):
+        sweep(name, "neurons", layers=9)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_positions_are_patched_together(direction):
+    """Three from each on: as wide as the prompt from its start on, the first layer's stream is the whole other run."""
+    n = len(sweep("llama", "resid_pre").pair.clean.tokens)
+    whole = sweep("llama", "resid_pre", positions=n, direction=direction)
+    assert whole.values[:, 0] == pytest.approx(np.full(3, 1.0 if direction == "denoise" else 0.0), abs=1e-9)
+    three = sweep("llama", "mlp_out", positions=3, direction=direction, exact=True)
+    quick = sweep("llama", "mlp_out", positions=3, direction=direction)
+    assert np.allclose(three.raw, quick.raw, atol=1e-9) and not quick.computed[:, 0].any()
+    donor, base = (three.pair.clean, three.pair.corrupted) if direction == "denoise" else (three.pair.corrupted, three.pair.clean)
+    model = tiny("llama")
+    given = probe.capture(model, torch.tensor([donor.token_ids]), "mlp_write.1")["mlp_write.1"][:, 3:6]
+    with torch.no_grad(), intervene(model, [Patch(Place(Site("mlp_write", 1), slice(3, 6)), given)]):
+        logits = model(torch.tensor([base.token_ids]))[0, -1].double()
+    assert three.raw[1, 3] == pytest.approx(float(logits[ANSWERS[0]] - logits[ANSWERS[1]]), rel=1e-9)
+    assert three.name((1, 3)).startswith("mlp_out.1 at 3 to 5 ") and three.name((1, n - 1)).startswith(f"mlp_out.1 at {n - 1} ")
