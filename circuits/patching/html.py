@@ -27,7 +27,11 @@ def patching_html(sweep: "PatchingSweep") -> str:
     parts = []
     if len(sweep.axes) == 2 and sweep.raw.shape[1] <= _WIDE:
         values, n, letter = sweep.effect, sweep.raw.shape[1], "N" if "neuron" in sweep.axes else "H"
-        columns = ["/".join(sweep.tokens_at(p)) for p in range(n)] if sweep.kind.by_pos else [f"{letter}{h}" for h in range(n)]
+        columns = (
+            ["/".join(sweep.tokens_at(p)) for p in range(n)]
+            if sweep.kind.by_pos
+            else [f"{letter}{h}" for h in range(n)]
+        )
         rows = [f"L{i}" for i in range(values.shape[0])]
         title = "what one patch moves: blue towards the clean run (1: all the way), red towards the corrupted one"
         parts.append(heat_html(values[::-1], rows[::-1], columns, title, high=_reach(values), signed=True))

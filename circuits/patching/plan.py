@@ -123,7 +123,13 @@ def cells_of(model: Any, kind: Kind, n_pos: int) -> list[Cell]:
     """Every patch of a sweep, layer by layer."""
     layer = next(iter(layers_with(kind.site, model)), 0)
     held = spot(Site(kind.site, layer), model).sizes
-    sizes = {"head": model.cfg.n_heads, **held, "layer": model.cfg.n_layers, "pos": n_pos, "neuron": held.get("d_mlp", 0)}
+    sizes = {
+        "head": model.cfg.n_heads,
+        **held,
+        "layer": model.cfg.n_layers,
+        "pos": n_pos,
+        "neuron": held.get("d_mlp", 0),
+    }
     return [tuple(int(i) for i in cell) for cell in np.ndindex(*(sizes[axis] for axis in kind.axes))]
 
 

@@ -18,7 +18,7 @@ import torch
 
 from circuits.patching.control import DRAWN, control_ids
 from circuits.patching.kinds import DIRECTIONS, METRICS, Kind
-from circuits.patching.pair import Answers, Custom, last_logits, read_pair, scorer
+from circuits.patching.pair import Answers, last_logits, read_pair, scorer
 from circuits.patching.plan import PatchConfig, PatchingPlan, cells_of, cells_to_run, kind_of, plan_patching
 from circuits.patching.record import Control, PatchingSweep
 from circuits.patching.runs import Cell, check_site, donors, run_cells
@@ -29,7 +29,7 @@ from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.text.display import display_tokens
-from probe.text.prompts import Prompt, Prompts, several
+from probe.text.prompts import Prompt, several
 from probe.text.targets import Target
 
 if TYPE_CHECKING:

@@ -28,7 +28,9 @@ def positions_of(model: "TransformerBridge", ids: list[int], named: str) -> list
     whole, words = b"".join(parts), named.strip().encode()
     first = whole.find(words)
     if first < 0:
-        raise BadInput(f"{brief(named)} does not stand in the prompt. Write it as it stands there, or a position like @3.")
+        raise BadInput(
+            f"{brief(named)} does not stand in the prompt. Write it as it stands there, or a position like @3."
+        )
     if whole.find(words, first + 1) >= 0:
         raise BadInput(f"{brief(named)} stands in the prompt more than once. Say which by position, like @3 or @2:5.")
     found, at = [], 0

@@ -34,7 +34,9 @@ def test_in_every_layer_it_is_a_mask_of_the_transformers_model(name):
         mask[-1, list(gone)] = torch.finfo(torch.float64).min
         p = model.original_model(ids, attention_mask=mask[None, None]).logits[0, -1].softmax(-1)
         answer = int(model.original_model(ids).logits[0, -1].argmax())
-        assert every.probability[s] == pytest.approx(np.full(3, float(p[answer])), rel=1e-7)
+        assert every.probability[s] == pytest.approx(
+            np.full(3, float(p[answer])), rel=1e-5
+        )  # some compute norms and softmax in float32
     assert np.abs(every.change).max() > 1e-3
 
 
@@ -77,7 +79,7 @@ def test_by_default_each_earlier_token_is_a_set():
     few = knocked("llama", ["@1", "@2"], random=2)
     assert [trace.type for trace in few.figure().data] == ["scatter"] * 4
     plan = plan_knockout(tiny("llama"), PROMPT, random=0)
-    assert plan.rows == 3 * (len(found.tokens) - 1)
+    assert plan.runs == 3 * (len(found.tokens) - 1)
 
 
 @pytest.mark.parametrize(

@@ -171,10 +171,10 @@ def test_noising_is_minus_denoising_where_all_is_linear():
     assert np.abs(earlier[0] + earlier[1]).max() > 1e-6  # below a nonlinearity the two are different questions
 
 
-def copying_model():
+def copying_model(n: int = 0):
     """Hand-wired, no norm, no MLP: head 2 of layer 0 looks at all tokens alike and adds their own directions, which the
     unembedding reads; the other heads and layer 1 write nothing."""
-    n = len(toy_tokenizer())
+    n = n or len(toy_tokenizer())
     model = native(
         0, toy_tokenizer(), n_layers=2, d_model=2 * n, n_heads=4, d_head=n, d_mlp=4, d_vocab=n, normalization_type=None
     )
@@ -465,10 +465,14 @@ def test_positions_are_patched_together(direction):
     three = sweep("llama", "mlp_out", positions=3, direction=direction, exact=True)
     quick = sweep("llama", "mlp_out", positions=3, direction=direction)
     assert np.allclose(three.raw, quick.raw, atol=1e-9) and not quick.computed[:, 0].any()
-    donor, base = (three.pair.clean, three.pair.corrupted) if direction == "denoise" else (three.pair.corrupted, three.pair.clean)
+    donor, base = (
+        (three.pair.clean, three.pair.corrupted) if direction == "denoise" else (three.pair.corrupted, three.pair.clean)
+    )
     model = tiny("llama")
     given = probe.capture(model, torch.tensor([donor.token_ids]), "mlp_write.1")["mlp_write.1"][:, 3:6]
     with torch.no_grad(), intervene(model, [Patch(Place(Site("mlp_write", 1), slice(3, 6)), given)]):
         logits = model(torch.tensor([base.token_ids]))[0, -1].double()
     assert three.raw[1, 3] == pytest.approx(float(logits[ANSWERS[0]] - logits[ANSWERS[1]]), rel=1e-9)
-    assert three.name((1, 3)).startswith("mlp_out.1 at 3 to 5 ") and three.name((1, n - 1)).startswith(f"mlp_out.1 at {n - 1} ")
+    assert three.name((1, 3)).startswith("mlp_out.1 at 3 to 5 ") and three.name((1, n - 1)).startswith(
+        f"mlp_out.1 at {n - 1} "
+    )

@@ -1,4 +1,4 @@
-"""Path patching, held against activation patching, exact edges, plain hooks on the transformers model, and sums of direct paths."""
+"""Path patching, held against activation patching, exact edges, plain hooks on the transformers model, sums of direct paths."""
 
 from dataclasses import replace
 
@@ -39,7 +39,9 @@ def activation_patched(model, pairs, at, site):
         with torch.no_grad():
             with intervene(model, [Patch(at, value)]):
                 patched = model(torch.tensor([clean]))[:, -1]
-            found.append(float(pairs.metric(patched, [0])[0] - pairs.metric(model(torch.tensor([clean]))[:, -1], [0])[0]))
+            found.append(
+                float(pairs.metric(patched, [0])[0] - pairs.metric(model(torch.tensor([clean]))[:, -1], [0])[0])
+            )
     return found
 
 
@@ -93,8 +95,13 @@ def plain_path(model, base, donor, sender, receiver, mlps_free):
     z, mlps, handles = {}, {}, []
 
     def cached(ids):
-        taps = [b.self_attn.o_proj.register_forward_pre_hook(lambda m, a, i=i: z.__setitem__(i, a[0])) for i, b in enumerate(layers)]
-        taps += [b.mlp.register_forward_hook(lambda m, a, out, i=i: mlps.__setitem__(i, out)) for i, b in enumerate(layers)]
+        taps = [
+            b.self_attn.o_proj.register_forward_pre_hook(lambda m, a, i=i: z.__setitem__(i, a[0]))
+            for i, b in enumerate(layers)
+        ]
+        taps += [
+            b.mlp.register_forward_hook(lambda m, a, out, i=i: mlps.__setitem__(i, out)) for i, b in enumerate(layers)
+        ]
         theirs(torch.tensor([ids]))
         for tap in taps:
             tap.remove()
@@ -117,7 +124,9 @@ def plain_path(model, base, donor, sender, receiver, mlps_free):
             handles.append(block.self_attn.o_proj.register_forward_pre_hook(holding(i)))
             if not mlps_free:
                 handles.append(block.mlp.register_forward_hook(lambda m, a, out, i=i: own_mlps[i]))
-        handles.append(layers[to_layer].self_attn.q_proj.register_forward_hook(lambda m, a, out: kept.__setitem__("q", out)))
+        handles.append(
+            layers[to_layer].self_attn.q_proj.register_forward_hook(lambda m, a, out: kept.__setitem__("q", out))
+        )
         theirs(torch.tensor([base]))
         for handle in handles:
             handle.remove()
@@ -146,9 +155,13 @@ def test_parity_with_plain_hooks_on_the_transformers_model(free):
 def test_direct_paths_sum_to_the_whole_change_where_logits_are_linear():
     """No norms: the input, every head and every MLP write to the stream that the logits read."""
     tokenizer = toy_tokenizer()
-    model = native(3, tokenizer, scale=2.0, n_layers=2, d_vocab=len(tokenizer), normalization_type=None).to(torch.float64)
+    model = native(3, tokenizer, scale=2.0, n_layers=2, d_vocab=len(tokenizer), normalization_type=None).to(
+        torch.float64
+    )
     pairs = pairs_for(model, [[1, 20, 30, 40], [1, 21, 31, 41]], [[1, 20, 35, 40], [1, 26, 31, 41]])
-    found = circuits.path_patching(model, pairs, senders=["input", "heads", "mlps"], receivers=["logits"], free="nothing")
+    found = circuits.path_patching(
+        model, pairs, senders=["input", "heads", "mlps"], receivers=["logits"], free="nothing"
+    )
     assert len(found.senders) == 1 + 2 * model.cfg.n_heads + 2
     assert found.effects.sum(1) == pytest.approx(found.donor - found.base, rel=1e-6)
     assert found.share.sum() == pytest.approx(1.0, rel=1e-6)
@@ -169,7 +182,6 @@ def test_both_directions_are_each_other_with_the_prompts_swapped():
 
 def test_all_inputs_of_a_head_are_its_queries_keys_and_values():
     """With keys and values of its own; and rows of a pass, and how many, change no number."""
-    model, pairs = drawn("gpt2")
     parts = effects("gpt2", ["heads", "mlps"], ["L2H1.q", "L2H1.k", "L2H1.v"])
     whole = effects("gpt2", ["heads", "mlps"], ["L2H1"], batch=3)
     assert parts.keys() == whole.keys()
@@ -197,7 +209,9 @@ def activation_patched_neuron(model, pairs, layer, unit):
         with torch.no_grad():
             whole = model(torch.tensor([clean]))[:, -1]
             with intervene(model, [Patch(f"L{layer}N{unit}", value)]):
-                found.append(float((pairs.metric(model(torch.tensor([clean]))[:, -1], [0]) - pairs.metric(whole, [0]))[0]))
+                found.append(
+                    float((pairs.metric(model(torch.tensor([clean]))[:, -1], [0]) - pairs.metric(whole, [0]))[0])
+                )
     return found
 
 
@@ -234,16 +248,22 @@ def test_names_of_ends():
     model = tiny("llama")
     found, alone = senders_of(model, ["heads@-1", "mlps"])
     assert found[0].name == "L0H0@-1" and found[-1].name == "mlp_out.2" and len(found) == 15 and not alone
-    assert [end.name for end in receivers_of(model, ["L1KV1.v", "L2H3", "mlp_in.1@2:4"])] == ["L1KV1.v", "L2H3", "mlp_in.1@2:4"]
+    assert [end.name for end in receivers_of(model, ["L1KV1.v", "L2H3", "mlp_in.1@2:4"])] == [
+        "L1KV1.v",
+        "L2H3",
+        "mlp_in.1@2:4",
+    ]
     assert [end.name for end in receivers_of(tiny("gpt2"), ["L1KV1.v"])] == ["L1H1.v"]
 
 
 def test_the_plan_and_the_record():
     model, pairs = drawn("gpt2")
     plan = plan_paths(model, pairs, senders=["heads"])
-    assert plan.rows == 24 and plan.bytes > 0 and "24 runs" in plan.summary()
+    assert plan.runs == 24 and plan.bytes > 0 and "24 runs" in plan.summary()
     found = circuits.path_patching(model, pairs, senders=["heads", "mlps"])
-    assert found.rows()[0]["share"] == pytest.approx(found.of(found.rows()[0]["sender"]) / (found.donor - found.base).mean())
+    assert found.rows()[0]["share"] == pytest.approx(
+        found.of(found.rows()[0]["sender"]) / (found.donor - found.base).mean()
+    )
     assert "corrupted into clean" in found.summary() and "MLPs run on" in found.summary()
     assert len(found.figure().data[0].z) == 3 and found.figure().data[0].z.shape == (3, 5)
     bars = circuits.path_patching(model, pairs, senders=["input", "L1H2", "mlp_out.0"])

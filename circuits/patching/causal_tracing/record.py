@@ -19,8 +19,8 @@ _SHOWN = 200
 
 @dataclass(frozen=True, kw_only=True)
 class CausalTrace(Record, figure=True):
-    """One prompt traced. subject: positions that got noise. clean: the answer's probability in the plain run; noisy: with noise, by
-    draw; restored: with noise and one clean piece put back, by draw, layer and position. computed: cells that were run; the
+    """One prompt traced. subject: positions that got noise. clean: the answer's probability in the plain run; noisy: with noise,
+    by draw; restored: with noise and one clean piece put back, by draw, layer and position. computed: cells that were run; the
     others cannot differ from the noisy run. sd: of the noise. window: layers around one that were put back together."""
 
     prompt: str

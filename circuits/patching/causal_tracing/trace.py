@@ -11,8 +11,9 @@ position, or what the MLPs or attention of a window of layers around it write th
 added where the embeddings enter the stream, so putting back the stream before layer 0 on a subject of one token is the clean run.
 Attention is causal, so pieces before the subject put in what is there already: they are not run. The interval is over draws.
 
-Ours: the size of the noise (see `noise`), the default window for MLPs and attention of a fifth of the layers (the paper's is 10 of
-48), and that noise which leaves more than `HOLDS` of the probability is refused, since there is nothing to give back then.
+Ours: the size of the noise (see `noise`), the default window for MLPs and attention of a fifth of the layers (the paper's is 10
+of 48), and that noise which takes less than `LEAST` of the probability, or no more than chance does over its draws, is refused:
+there is nothing to give back then.
 """
 
 from dataclasses import dataclass
@@ -38,17 +39,18 @@ from probe.model.sites import layers_with
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
+from probe.statistics import bootstrap
 from probe.text.display import display_tokens
 from probe.text.positions import positions_of
 from probe.text.prompts import Prompt, read_prompt
 from probe.text.targets import token_id
-from probe.words import decimals
+from probe.words import figures
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-HOLDS = 0.9
-"""Share of the answer's probability; noise that leaves more of it has not changed the answer."""
+LEAST = 0.01
+"""Share of the answer's probability; noise that takes less of it has not changed the answer."""
 Traced = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"]
 
 
@@ -100,7 +102,7 @@ def causal_tracing(
     plan = asked.plan(at_once)
     noisy = asked.noisy()
     restored = np.repeat(noisy[:, None], asked.size, 1)
-    with progress.stage("causal tracing", total=plan.rows, unit="run") as step:
+    with progress.stage("causal tracing", total=plan.runs, unit="run") as step:
         for draw in range(config.draws):
             for at in range(0, len(asked.run), plan.batch):
                 some = asked.run[at : at + plan.batch]
@@ -159,11 +161,12 @@ class _Asked:
         """The answer's probability with noise, by draw. BadInput where that is hardly less than without."""
         found = [run_rows(self.model, self.tokens, 1, {}, start=one[None]) for one in self.streams]
         noisy = self._probability(torch.cat(found))
-        if not noisy.mean() <= HOLDS * self.clean:
+        taken = bootstrap(self.clean - noisy, self.config.seed)
+        if not taken.mean >= LEAST * self.clean or taken.low <= 0:
             [said] = display_tokens(self.model, [self.answer])
             raise BadInput(
                 f"Noise of {self.config.noise:g} standard deviations on the subject leaves the probability of {brief(said)} at "
-                f"{decimals(float(noisy.mean()))} of {decimals(self.clean)}, so there is nothing to give back. Name other words "
+                f"{figures(float(noisy.mean()))} of {figures(self.clean)}, so there is nothing to give back. Name other words "
                 "as the subject, an answer that depends on them, or more noise."
             )
         return noisy

@@ -7,7 +7,8 @@ minus infinity, so the rest of the pattern shares what they had. The change of t
 
 says how much of it came over that edge; a critical edge is one whose blocking takes much of it. Beside each set stand as many
 random other positions that the targets can see, blocked in the same layers (ours). The first token, where heads rest, is not
-drawn; where a set has it, its random ones have it too. By default every earlier token is a set of its own, and the window is a fifth of the layers.
+drawn; where a set has it, its random ones have it too. By default every earlier token is a set of its own, and the window is a
+fifth of the layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -163,7 +164,9 @@ class _Asked:
         return any(set(range(target + 1)) <= set(positions) for target in self.targets)
 
     def _nothing_earlier(self) -> list[Blocked]:
-        raise BadInput(f"Before {brief(self.config.targets)} there is no token to look at. Give a longer prompt, or later targets.")
+        raise BadInput(
+            f"Before {brief(self.config.targets)} there is no token to look at. Give a longer prompt, or later targets."
+        )
 
     def _drawn(self, source: Blocked, draw: np.random.Generator) -> list[list[int]]:
         """Random sets as large as what of this one the targets can see; none where too few other positions are left."""
@@ -178,7 +181,9 @@ class _Asked:
 
     def blocks(self) -> list[Block]:
         """Every run, by layer: of each set, then of its random ones."""
-        sets = [one for source, drawn in zip(self.sources, self.drawn, strict=True) for one in (source.positions, *drawn)]
+        sets = [
+            one for source, drawn in zip(self.sources, self.drawn, strict=True) for one in (source.positions, *drawn)
+        ]
         return [(layer, positions) for layer in self.layers for positions in sets]
 
     def plan(self, at_once: AtOnce) -> RowsPlan:

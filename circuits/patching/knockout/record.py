@@ -21,7 +21,7 @@ class Blocked(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class KnockoutCurves(Record, figure=True):
-    """Attention from `targets` to each of `sources` blocked in windows of layers. probability: of the answer, by source and by the
+    """Attention from `targets` to each of `sources` blocked in windows of layers. probability: of the answer, by source and
     layer in the middle of the window; random: the same with as many random positions blocked, NaN where too few are left;
     clean: without."""
 
@@ -77,7 +77,7 @@ class KnockoutCurves(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """The sentence, the curves, where each source matters most, all windows."""
-        shares: Any = {name: "share" for name in ("change", "random", "random least", "random most")}
+        shares: Any = dict.fromkeys(("change", "random", "random least", "random most"), "share")
         return [
             Sentence(self.summary()),
             Figure("Change of the answer's probability", self.figure),

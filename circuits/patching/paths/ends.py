@@ -9,8 +9,8 @@
                  mlp_in.5       what an MLP reads                  resid_post.7  the stream
                  logits         the prediction
 
-Either may stand at one position, @-1, or a range, @2:5. Queries and keys are those before their norm and rotation. All inputs of a
-head are its z as they make it: with grouped queries, keys and values as this head alone gets them. L9H6.k names the keys of a
+Either may stand at one position, @-1, or a range, @2:5. Queries and keys are those before their norm and rotation. All inputs of
+a head are its z as they make it: with grouped queries, keys and values as this head alone gets them. L9H6.k names the keys of a
 head that has its own; heads that share theirs receive through L9KV2.k together.
 """
 
@@ -103,7 +103,9 @@ def require_positions(end: End, n: int) -> None:
     at = end.pos
     there = (-n <= at < n) if isinstance(at, int) else at is None or bool(range(*at.indices(n)))
     if not there:
-        raise BadInput(f"{end.name} stands at positions that a prompt of {n} tokens does not have; count from the end, like @-1.")
+        raise BadInput(
+            f"{end.name} stands at positions that a prompt of {n} tokens does not have; count from the end, like @-1."
+        )
 
 
 def _every(model: "TransformerBridge", group: str) -> list[str]:
@@ -153,10 +155,15 @@ def _of_head(model: "TransformerBridge", found: re.Match[str], pos: int | slice 
     n_layers = int(model.cfg.n_layers)
     if side not in _SIDES or (shared and side not in ("k", "v")):
         wanted = "k or v" if shared else ", ".join(_SIDES)
-        raise BadInput(f"{found[0]} names no part of a head; write {found[0].partition('.')[0]}.{wanted[0]} ({wanted}).")
+        raise BadInput(
+            f"{found[0]} names no part of a head; write {found[0].partition('.')[0]}.{wanted[0]} ({wanted})."
+        )
     if not 0 <= layer < n_layers or hook_name(Site("z", layer), model) is None:
         require_unit("head", layer, head, n_layers, 0)
-    heads, groups = spot(Site("z", layer), model).sizes["head"], next(iter(spot(Site("k", layer), model).sizes.values()))
+    heads, groups = (
+        spot(Site("z", layer), model).sizes["head"],
+        next(iter(spot(Site("k", layer), model).sizes.values())),
+    )
     if side in ("k", "v") and not shared and groups != heads:
         own = head // (heads // groups)
         raise BadInput(

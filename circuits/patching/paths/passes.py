@@ -38,7 +38,13 @@ class PairPasses:
     """One pair: the base run, what the donor has at the senders, and both passes."""
 
     def __init__(
-        self, model: "TransformerBridge", base: list[int], donor: list[int], senders: Sequence[End], receivers: Sequence[End], free: Free
+        self,
+        model: "TransformerBridge",
+        base: list[int],
+        donor: list[int],
+        senders: Sequence[End],
+        receivers: Sequence[End],
+        free: Free,
     ):
         self.model, self.receivers = model, receivers
         self.base, other = (torch.tensor([ids], device=model.W_E.device) for ids in (base, donor))
@@ -52,15 +58,20 @@ class PairPasses:
             return run_rows(self.model, self.base, len(senders), self._first(senders, {}))
         kept: dict[End, Tensor] = {}
         last = max((end.site for end in self.receivers), key=lambda s: s.depth)
-        rows_held(self.model, self.base, len(senders), self._first(senders, kept), [last])
+        changes = {s: change for s, change in self._first(senders, kept).items() if s.depth <= last.depth}
+        rows_held(self.model, self.base, len(senders), changes, [last])
         return run_rows(self.model, self.base, len(senders), self._second(kept))
 
     def _first(self, senders: Sequence[End], kept: dict[End, Tensor]) -> dict[Site, Change]:
-        sites = {*self.between, *(s.site for s in senders), *(r.site for r in self.receivers if r.site.kind != "logits")}
+        sites = {
+            *self.between,
+            *(s.site for s in senders),
+            *(r.site for r in self.receivers if r.site.kind != "logits"),
+        }
         return {site: self._sent(site, senders, kept) for site in sites}
 
     def _sent(self, site: Site, senders: Sequence[End], kept: dict[End, Tensor]) -> Change:
-        """A site in the first pass: kept for its receivers, held where it lies between, the donor's in the rows of its senders."""
+        """A site in the first pass: kept for its receivers, held where it lies between, the donor's in its senders' rows."""
         own = self.own[site.name] if site in self.between else None
         within = _WITHIN.get(site.kind, ())
         runs_on = [r for r, s in enumerate(senders) if s.site.layer == site.layer and s.site.kind in within]

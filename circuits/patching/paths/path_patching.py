@@ -1,6 +1,6 @@
 """Path patching (Wang et al. 2023; Goldowsky-Dill et al. 2023): what a sender says to certain receivers, and what comes of it.
 
-    effect(sender -> receivers) = m(base, with the receivers reading what they would if the sender alone were the donor's) - m(base)
+    effect(sender -> receivers) = m(base, the receivers reading what they would if the sender alone were the donor's) - m(base)
 
 `noise` patches the corrupted run into the clean one, `denoise` the clean into the corrupted. Between sender and receivers all
 other heads are held as the base has them, so that only the direct path carries the change; MLPs between run on (`free` = `mlps`,
@@ -56,7 +56,7 @@ class PathConfig(Settings):
     "path-patching",
     group="circuits",
     plan="plan_paths",
-    paper="Interpretability in the Wild (Wang et al. 2023); Localizing Model Behavior with Path Patching (Goldowsky-Dill et al. 2023)",
+    paper="Interpretability in the Wild (Wang et al. 2023); Path Patching (Goldowsky-Dill et al. 2023)",
 )
 @takes_fields("drawn", Drawn)
 @takes_fields("config", PathConfig)
@@ -130,8 +130,8 @@ class _Asked:
         if not reaching or (alone and len(reaching) < len(found)):
             late = next(s for s in found if s not in reaching)
             raise BadInput(
-                f"{late.name} writes after {', '.join(r.name for r in self.receivers[:4])} read, so there is no path. Name earlier "
-                "senders, or later receivers."
+                f"{late.name} writes after {', '.join(r.name for r in self.receivers[:4])} read, so there is no path. Name "
+                "earlier senders, or later receivers."
             )
         return sorted(reaching, key=lambda s: s.site.depth)
 
@@ -147,8 +147,9 @@ class _Asked:
         gap, size = float((self.clean - self.corrupted).mean()), float(np.abs([self.clean, self.corrupted]).max())
         if not abs(gap) > 1e-6 * max(size, 1e-6):
             raise BadInput(
-                f"The metric is {figures(float(self.clean.mean()), 4)} on the clean and {figures(float(self.corrupted.mean()), 4)} on "
-                "the corrupted prompts, so there is nothing that a path could carry. Choose another task or metric."
+                f"The metric is {figures(float(self.clean.mean()), 4)} on the clean prompts and "
+                f"{figures(float(self.corrupted.mean()), 4)} on the corrupted ones, so there is nothing that a path could carry. "
+                "Choose another task or metric."
             )
 
     def plan(self, at_once: AtOnce) -> RowsPlan:
@@ -169,7 +170,9 @@ class _Asked:
     def metric(self, logits: torch.Tensor, i: int) -> Float[np.ndarray, " sender"]:
         found = self.pairs.metric(logits, [i] * len(logits)).double().cpu().numpy()
         if not np.isfinite(found).all():
-            raise BadInput("The metric of a patched run is not a finite number. Choose another metric, or load the model in float32.")
+            raise BadInput(
+                "The metric of a patched run is not a finite number. Choose another metric, or load the model in float32."
+            )
         return found
 
     def record(self, values: Float[np.ndarray, "pair sender"]) -> PathPatching:

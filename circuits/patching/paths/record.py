@@ -26,9 +26,9 @@ BETWEEN: dict[Free, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PathPatching(Record, figure=True):
-    """Paths from each sender by itself to all receivers together. by_pair: the metric with the path patched. clean, corrupted: the
-    metric of each pair's two runs. direction: `noise`, corrupted into clean; `denoise`, clean into corrupted. free: what runs on
-    between sender and receivers. heads: of every layer, for the picture."""
+    """Paths from each sender by itself to all receivers together. by_pair: the metric with the path patched. clean, corrupted:
+    the metric of each pair's two runs. direction: `noise`, corrupted into clean; `denoise`, clean into corrupted. free: what runs
+    on between sender and receivers. heads: of every layer, for the picture."""
 
     task: str
     senders: list[str]

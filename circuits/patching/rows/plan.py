@@ -39,11 +39,11 @@ class AtOnce(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class RowsPlan(Record):
-    """what: is run. rows: changed runs in all, batch: of them a pass, passes: forward passes. seconds: about, by a pass that was
+    """what: is run. runs: changed runs in all, batch: of them a pass, passes: forward passes. seconds: about, by a pass that was
     timed. bytes: beside the model."""
 
     what: str
-    rows: int
+    runs: int
     batch: int
     passes: int
     seconds: float
@@ -52,7 +52,7 @@ class RowsPlan(Record):
     def summary(self) -> str:
         """One sentence."""
         return (
-            f"{self.what}: {counted(self.rows, 'run')}, {self.batch} a pass, {counted(self.passes, 'pass')}, about "
+            f"{self.what}: {counted(self.runs, 'run')}, {self.batch} a pass, {counted(self.passes, 'pass')}, about "
             f"{estimate(self.seconds)} and {size(self.bytes)} of memory beside the model."
         )
 
@@ -60,14 +60,14 @@ class RowsPlan(Record):
 def plan_rows(
     model: "TransformerBridge", what: str, rows: int, n_pos: int, at_once: AtOnce = AtOnce(), depth: float = 1.0
 ) -> RowsPlan:
-    """Rows of a pass, time and memory. depth: which share of the layers a row runs, on average. BadInput where it does not fit."""
+    """Rows of a pass, time and memory. depth: which share of the layers a row runs, on average. BadInput where it is too much."""
     each = row_bytes(model, n_pos)
     batch = at_once.batch or max(1, min(_MOST, rows, at_once.memory // each))
     total = SLACK + int(SCATTERED * each * min(batch, rows))
     require(total, what, model.W_E.device)
     passes = -(-rows // batch)
     seconds = depth * rows * seconds_of_row(model, n_pos)
-    return RowsPlan(what=what, rows=rows, batch=batch, passes=passes, seconds=seconds, bytes=total)
+    return RowsPlan(what=what, runs=rows, batch=batch, passes=passes, seconds=seconds, bytes=total)
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ the wrong answer (transformer-lens's `fit_das`, an orthogonal parametrization of
 prompts of a task's pairs, and looked at on interchanges of other pairs (`interchanges`). Interchange accuracy alone says little,
 since such a search fits arbitrary labels too (Arora et al. 2024), so beside it stand
 
-    arbitrary     the same search from answers drawn at random, looked at on the true ones; and how well it fits its own
+    arbitrary     the same search for answers drawn at random by source prompt, as far as it fits them, and on held-out ones drawn
+                  so too: what the search alone can do
     random        random subspaces of the same size; moved as far: the same, scaled to the learned one's distance
     means         the difference of the two sides' mean activations; whole: all of the site
 
@@ -75,7 +76,7 @@ class SubspaceConfig(Settings):
     "das",
     group="circuits",
     plan="plan_das",
-    paper="Finding Alignments Between Interpretable Causal Variables and Distributed Neural Representations (Geiger et al. 2024)",
+    paper="Finding Alignments Between Interpretable Causal Variables and Distributed Representations (Geiger et al. 2024)",
 )
 @takes_fields("drawn", Drawn)
 @takes_fields("config", SubspaceConfig)
@@ -90,13 +91,13 @@ def das(
 ) -> LearnedSubspace:
     """The directions at a site that carry which answer a prompt calls for, learned by interchanging them between prompts (DAS).
 
-    Held-out accuracy stands beside the same search from arbitrary answers, random subspaces and the difference of means; and it is
-    told whether the subspace works through a path that is dormant otherwise. Definitions: the docstring of
+    Held-out accuracy stands beside the same search from arbitrary answers, random subspaces and the difference of means; and it
+    is told whether the subspace works through a path that is dormant otherwise. Definitions: the docstring of
     `circuits.patching.subspace.das`. Raises BadInput where the model does not answer enough pairs as they call for it.
 
-    >>> pairs = ow.task_pairs(model, "agreement", n=8)
-    >>> (pairs.task, len(pairs.wrong[0]) > 0)
-    ('agreement', True)
+    >>> found = ow.das(model, "agreement", n=64, layer=1, epochs=1, random=1)
+    >>> found.basis.shape  # width, rank
+    (64, 1)
     """
     search = _Search(model, pairs_of(model, task, n, drawn), config, drawn.seed)
     search.plan()
@@ -160,7 +161,7 @@ class _Search:
         require(held, "Learning a subspace", self.model.W_E.device)
         return RowsPlan(
             what="Learning a subspace",
-            rows=rows,
+            runs=rows,
             batch=config.batch,
             passes=-(-rows // config.batch),
             seconds=rows * seconds_of_row(self.model, n_pos),
@@ -217,8 +218,11 @@ class _Search:
 
         found = self.learned(self.train.wanted)
         step(1)
-        arbitrary = arbitrary_targets([tuple(row) for row in self.train.source.tolist()], 2, self.seed)
-        other = self.learned(arbitrary)
+        drawn = [
+            arbitrary_targets([tuple(row) for row in some.source.tolist()], 2, self.seed)
+            for some in (self.train, self.test)
+        ]
+        other = self.learned(drawn[0])
         step(1)
         basis = found.basis.cpu()
         subspaces = {"whole": torch.eye(self.width), "means": self._means()}
@@ -228,8 +232,8 @@ class _Search:
         right = {
             "learned": self.right(SubspaceInterchange(basis), self.test),
             "fitted": self.right(SubspaceInterchange(basis), self.train),
-            "arbitrary": self.right(SubspaceInterchange(other.basis), self.test),
-            "arbitrary_fitted": self.right(SubspaceInterchange(other.basis), self.train, arbitrary),
+            "arbitrary": self.right(SubspaceInterchange(other.basis), self.test, drawn[1]),
+            "arbitrary_fitted": self.right(SubspaceInterchange(other.basis), self.train, drawn[0]),
         }
         right |= {name: self.right(SubspaceInterchange(one), self.test) for name, one in subspaces.items()}
         step(5)
@@ -277,7 +281,7 @@ class _Search:
             "looked at on": f"{len(self.test)} interchanges of {len(self.test.pair.unique())} other pairs",
             "left out": f"{len(self.pairs) - len(self.train.pair.unique()) - len(self.test.pair.unique())} pairs that the model "
             "does not answer as they call for it",
-            "arbitrary": "answers drawn by source prompt",
+            "arbitrary": "answers drawn by source prompt, held-out ones too",
             "epochs": self.config.epochs,
             "learning rate": self.config.lr,
             "seed": self.seed,

@@ -1,15 +1,16 @@
 """Does a subspace work through a path that is dormant otherwise (Makelov et al. 2023, the subspace patching illusion)?
 
-A direction may be the sum of one that tells the prompts apart but that nothing reads, and one that is read but never moves: patching
-along the sum then carries the first's difference into the second. Neurons make room for it, because a matrix d_mlp to d_model
-has a null space:
+A direction may be the sum of one that tells the prompts apart but that nothing reads, and one that is read but never moves:
+patching along the sum then carries the first's difference into the second. Neurons make room for it, because a matrix d_mlp to
+d_model has a null space:
 
     B = B_read + B_null,   B_null W_out = 0
 
-The share of B that lies in the null space is told, and how much of the effect B_read alone has, made orthonormal again. Where the
-effect goes with the null part, the subspace was no place where the model keeps the variable. The stream itself, and what is
-written to it, is read whole by what follows (the unembedding alone has full rank), so there is no null space to tell of. There, and
-everywhere, `moved` says how far prompts differ along B, beside a subspace of this size chosen at random: far below 1 it is dormant.
+The share of B that lies in the null space is told, and how much of the effect B_read alone has, made orthonormal again. Where
+the effect goes with the null part, the subspace was no place where the model keeps the variable. The stream itself, and what is
+written to it, is read whole by what follows (the unembedding alone has full rank), so there is no null space to tell of. There,
+and everywhere, `moved` says how far prompts differ along B, beside a subspace of this size chosen at random: far below 1 it is
+dormant.
 """
 
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def read_part(
         return None
     W, _ = mlp_writes_through(model, int(site.layer or 0))
     U, S, _ = torch.linalg.svd(W.double().cpu(), full_matrices=False)  # d_mlp rank
-    Q = U[:, S > _RANK * S[0]]
+    Q = U[:, _RANK * S[0] < S]
     wide = basis.double().cpu()
     seen = Q @ (Q.T @ wide)
     unread = 1 - float(seen.square().sum() / wide.square().sum())

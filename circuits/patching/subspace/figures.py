@@ -23,8 +23,13 @@ def accuracy_figure(found: "LearnedSubspace", height: int = 340) -> go.Figure:
             orientation="h",
             error_x={
                 "type": "data",
-                "array": [100 * row["high"] - v if row["high"] == row["high"] else 0 for row, v in zip(rows, value, strict=True)],
-                "arrayminus": [v - 100 * row["low"] if row["low"] == row["low"] else 0 for row, v in zip(rows, value, strict=True)],
+                "array": [
+                    100 * row["high"] - v if row["high"] == row["high"] else 0
+                    for row, v in zip(rows, value, strict=True)
+                ],
+                "arrayminus": [
+                    v - 100 * row["low"] if row["low"] == row["low"] else 0 for row, v in zip(rows, value, strict=True)
+                ],
             },
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         )

@@ -54,10 +54,13 @@ def interchanges_of(pairs: Pairs, position: int, filler: int, device: Any = None
     """Both interchanges of every pair. position: of the subspace, from the end where below 0."""
     lengths = [len(ids) for ids in pairs.clean]
     if min(lengths) < (-position if position < 0 else position + 1):
-        raise BadInput(f"There is no position {position} in prompts of {min(lengths)} tokens; count from the end, like -1.")
+        raise BadInput(
+            f"There is no position {position} in prompts of {min(lengths)} tokens; count from the end, like -1."
+        )
     sides = [
         torch.tensor(
-            [[*row, n - 1, i] for i, (row, n) in enumerate(zip(padded(ids, filler), lengths, strict=True))], device=device
+            [[*row, n - 1, i] for i, (row, n) in enumerate(zip(padded(ids, filler), lengths, strict=True))],
+            device=device,
         )
         for ids in (pairs.clean, pairs.corrupted)
     ]
@@ -113,8 +116,8 @@ def split(
     test = max(LEAST, round(held_out * len(good)))
     if len(good) < test + LEAST:
         raise BadInput(
-            f"Of {counted(n, 'pair')} the model answers {len(good)} as they call for it, the clean prompt right and the corrupted "
-            f"wrong; {2 * LEAST} are needed at least. Give more pairs, or a task whose corrupted prompt calls for the wrong answer "
-            "(capitals, agreement, or task_pairs(..., 'ioi', corruption='swapped'))."
+            f"Of {counted(n, 'pair')} the model answers {len(good)} as they call for it, the clean prompt right and the "
+            f"corrupted wrong; {2 * LEAST} are needed at least. Give more pairs, or a task whose corrupted prompt calls for the "
+            "wrong answer (capitals, agreement, or task_pairs(..., 'ioi', corruption='swapped'))."
         )
     return every.some(good[:-test].tolist()), every.some(good[-test:].tolist())

@@ -17,17 +17,17 @@ NAMES = {
     "fitted": "learned, on the pairs it was learned from",
     "whole": "the whole site",
     "means": "difference of means",
-    "arbitrary": "learned from arbitrary answers",
-    "arbitrary_fitted": "the same, on those arbitrary answers",
+    "arbitrary": "learned from arbitrary answers, on others as arbitrary",
+    "arbitrary_fitted": "the same, on those it was learned from",
     "read": "learned, without what nothing reads",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedSubspace(Record, figure=True):
-    """What distributed alignment search found. basis: orthonormal. losses: by epoch. right: of each subspace and interchange whether
-    the answer came out as it should (names: `NAMES`). random, placebo: accuracies of random subspaces of this size, and of
-    those that move the activation as far as the learned one does. unread: share of the basis that nothing reads, NaN where
+    """What distributed alignment search found. basis: orthonormal. losses: by epoch. right: of each subspace and interchange
+    whether the answer came out as it should (names: `NAMES`). random, placebo: accuracies of random subspaces of this size, and
+    of those that move the activation as far as the learned one does. unread: share of the basis that nothing reads, NaN where
     all of the site is read. moved: how far prompts differ along it, 1 for a random subspace."""
 
     task: str
@@ -69,13 +69,17 @@ class LearnedSubspace(Record, figure=True):
         ]
         for name, drawn in (("random, as large", self.random), ("random, moved as far", self.placebo)):
             if len(drawn):
-                ends = {"low": float(drawn.min()), "high": float(drawn.max()), "interchanges": len(self.right["learned"])}
+                ends = {
+                    "low": float(drawn.min()),
+                    "high": float(drawn.max()),
+                    "interchanges": len(self.right["learned"]),
+                }
                 found.append({"subspace": name, "accuracy": float(drawn.mean()), **ends})
         return found
 
     def panels(self) -> list[Panel]:
         """The sentence, every subspace, whether it is dormant, how it was learned."""
-        shares: Any = {name: "share" for name in ("accuracy", "low", "high")}
+        shares: Any = dict.fromkeys(("accuracy", "low", "high"), "share")
         return [
             Sentence(self.summary()),
             Figure("Interchange accuracy", self.figure),
@@ -105,8 +109,8 @@ class LearnedSubspace(Record, figure=True):
         own, other = self.accuracy(), self.accuracy("arbitrary")
         drawn = f", random {percent(float(self.random.mean()))}" if len(self.random) else ""
         return (
-            f"Interchanging {counted(self.rank, 'learned dimension')} of {self.width:,} at {self.site}, position {self.position}, "
-            f"gives the source's answer in {percent(own.mean)} of {counted(len(self.right['learned']), 'held-out interchange')} "
-            f"({percent(own.low)} to {percent(own.high)}); learned from arbitrary answers {percent(other.mean)}{drawn}, the whole "
-            f"site {percent(self.accuracy('whole').mean)}."
+            f"Interchanging {counted(self.rank, 'learned dimension')} of {self.width:,} at {self.site}, position "
+            f"{self.position}, gives the source's answer in {percent(own.mean)} of "
+            f"{counted(len(self.right['learned']), 'held-out interchange')} ({percent(own.low)} to {percent(own.high)}); with "
+            f"arbitrary answers {percent(other.mean)}{drawn}, the whole site {percent(self.accuracy('whole').mean)}."
         )
