@@ -337,7 +337,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "causal_tracing": {"model": m, "prompt": p(), "subject": "Mary", "draws": 2, "noise": 10.0, "target": t()},
         "knockout": {"model": m, "prompt": p(), "random": 1, "target": t()},
         "path_patching": {"model": m, "task": TASK, "n": 2, "receivers": ["L1H0"]},
-        "das": {"model": m, "task": TASK, "n": 64, "epochs": 1, "random": 1},
+        "das": {"model": m, "task": "arithmetic", "n": 64, "epochs": 1, "random": 1},
         "unit_evidence": {"model": m, "graph": g, "nodes": [node]},
         "check_edges": {"model": m, "graph": g, "n": 2},
         "check_subgraph": {

@@ -106,14 +106,16 @@ class CausalTrace(Record, figure=True):
         ]
 
     def summary(self) -> str:
-        """One sentence: what the noise takes, and the piece that gives most of it back."""
-        top = self.rows(1)[0]
+        """One sentence: what the noise takes, and which layer gives most of it back on the subject, and at the end."""
+        at = self.by_token()
+        top, last = max((at[i] for i in self.subject), key=lambda row: row["indirect effect"]), at[-1]
         words = prose("".join(self.tokens[i] for i in self.subject))
         whole = f"p({prose(self.answer)}) falls from {decimals(self.clean)} to {decimals(float(self.noisy.mean()))}"
         between = f" ({decimals(self.total.low)} to {decimals(self.total.high)})" if len(self.noisy) > 1 else ""
         around = f" (window of {self.window})" if self.window > 1 else ""
         return (
             f"With noise on {words!r}, {whole}: a total effect of {decimals(self.total.mean)}{between} over "
-            f"{counted(len(self.noisy), 'draw')}. Of {KINDS[self.over].label}, layer {top['layer']}{around} at "
-            f"{prose(top['token'])!r} gives back most: {decimals(top['indirect effect'])}."
+            f"{counted(len(self.noisy), 'draw')}. Of {KINDS[self.over].label}{around}, what gives back most on the subject is layer "
+            f"{top['best layer']} at {prose(top['token'])!r}: {decimals(top['indirect effect'])}; at the end layer "
+            f"{last['best layer']}: {decimals(last['indirect effect'])}."
         )

@@ -95,7 +95,7 @@ def das(
     is told whether the subspace works through a path that is dormant otherwise. Definitions: the docstring of
     `circuits.patching.subspace.das`. Raises BadInput where the model does not answer enough pairs as they call for it.
 
-    >>> found = ow.das(model, "agreement", n=64, layer=1, epochs=1, random=1)
+    >>> found = ow.das(model, "arithmetic", n=64, layer=1, epochs=1, random=1)
     >>> found.basis.shape  # width, rank
     (64, 1)
     """
