@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from edge_pairs import pairs_for
+from edge_pairs import answered, pairs_for
 from test_patching import copying_model
 from tiny import tiny
 
@@ -83,7 +83,8 @@ def test_what_lies_in_the_null_space_of_the_output_matrix_is_told():
 
 def test_neurons_of_a_random_model_are_searched_with_the_check():
     """Random weights, answers as they come: what is learned there is told beside what nothing reads."""
-    model, pairs = drawn_by_answer()
+    model = tiny("llama")
+    pairs = answered(model)
     found = circuits.das(model, pairs, site="mlp_post", layer=1, epochs=2, random=1, rank=2)
     assert 0 <= found.unread <= 1 and "read" in found.right and "output matrix reads nothing" in found.dormancy()
     assert found.basis.T @ found.basis == pytest.approx(np.eye(2), abs=1e-5)
@@ -91,19 +92,9 @@ def test_neurons_of_a_random_model_are_searched_with_the_check():
     assert not any(p.requires_grad for p in model.parameters())
 
 
-@cache
-def drawn_by_answer():
-    """Pairs of a random model of which one prompt has 7 above 9 and the other has not."""
-    model, draw = tiny("llama"), torch.Generator().manual_seed(1)
-    tokens = torch.randint(5, 110, (200, 6), generator=draw)
-    with torch.no_grad():
-        above = (lambda x: x[:, 7] > x[:, 9])(model(tokens)[:, -1])
-    yes, no = tokens[above][:20].tolist(), tokens[~above][:20].tolist()
-    return model, pairs_for(model, yes, no)
-
-
 def test_what_cannot_be_searched_is_refused():
-    model, pairs = drawn_by_answer()
+    model = tiny("llama")
+    pairs = answered(model)
     with pytest.raises(BadInput, match="answers 0 as they call for it"):
         circuits.das(model, replace(pairs, clean=pairs.corrupted, corrupted=pairs.clean))
     with pytest.raises(BadInput, match="name no wrong answer"):

@@ -30,3 +30,12 @@ def drawn(name):
     other = clean.clone()
     other[:, 2] = torch.randint(60, 110, (2,), generator=draw)
     return model, pairs_for(model, clean.tolist(), other.tolist())
+
+
+def answered(model, n=20):
+    """Pairs of a random model of which one prompt has 7 above 9 and the other has not: it does what they call for."""
+    tokens = torch.randint(5, 110, (200, 6), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits = model(tokens)[:, -1]
+    above = logits[:, 7] > logits[:, 9]
+    return pairs_for(model, tokens[above][:n].tolist(), tokens[~above][:n].tolist())

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edge_pairs import answered
 from tiny import saved
 
 import circuits
@@ -334,10 +335,10 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
             "control": p(ASIDE),
         },
         "save_patching": {"sweep": w.sweep, "name": "sweep", "replace": True},
-        "causal_tracing": {"model": m, "prompt": p(), "subject": "Mary", "draws": 2, "noise": 10.0, "target": t()},
+        "causal_tracing": {"model": m, "prompt": p(), "subject": "Rome", "draws": 2, "seed": 3, "target": t()},
         "knockout": {"model": m, "prompt": p(), "random": 1, "target": t()},
         "path_patching": {"model": m, "task": TASK, "n": 2, "receivers": ["L1H0"]},
-        "das": {"model": m, "task": "arithmetic", "n": 64, "epochs": 1, "random": 1},
+        "das": {"model": m, "task": answered(w.model), "epochs": 1, "random": 1},
         "unit_evidence": {"model": m, "graph": g, "nodes": [node]},
         "check_edges": {"model": m, "graph": g, "n": 2},
         "check_subgraph": {

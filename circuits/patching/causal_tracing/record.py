@@ -115,7 +115,7 @@ class CausalTrace(Record, figure=True):
         around = f" (window of {self.window})" if self.window > 1 else ""
         return (
             f"With noise on {words!r}, {whole}: a total effect of {decimals(self.total.mean)}{between} over "
-            f"{counted(len(self.noisy), 'draw')}. Of {KINDS[self.over].label}{around}, what gives back most on the subject is layer "
-            f"{top['best layer']} at {prose(top['token'])!r}: {decimals(top['indirect effect'])}; at the end layer "
+            f"{counted(len(self.noisy), 'draw')}. Of {KINDS[self.over].label}{around}, what gives back most on the subject is "
+            f"layer {top['best layer']} at {prose(top['token'])!r}: {decimals(top['indirect effect'])}; at the end layer "
             f"{last['best layer']}: {decimals(last['indirect effect'])}."
         )
