@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
 from circuits.patching.causal_tracing.noise import embedding_sd, noisy_streams
 from circuits.patching.causal_tracing.record import CausalTrace
 from circuits.patching.kinds import KINDS, Kind
-from circuits.patching.pair import last_logits
 from circuits.patching.plan import cells_of
+from circuits.patching.rows.answer import asked_about
 from circuits.patching.rows.plan import AtOnce, RowsPlan, plan_rows
 from circuits.patching.rows.run import run_rows
 from circuits.patching.rows.windows import a_fifth
@@ -40,10 +39,8 @@ from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.statistics import bootstrap
-from probe.text.display import display_tokens
 from probe.text.positions import positions_of
-from probe.text.prompts import Prompt, read_prompt
-from probe.text.targets import token_id
+from probe.text.prompts import Prompt
 from probe.words import figures
 
 if TYPE_CHECKING:
@@ -133,20 +130,16 @@ class _Asked:
         self.model, self.config = model, config
         self.kind: Kind = KINDS[config.over]
         check_site(model, self.kind)
-        self.text, self.ids = read_prompt(model, prompt)
-        self.subject = positions_of(model, self.ids, subject)
-        logits = last_logits(model, self.ids)
-        self.answer = int(logits.argmax()) if target is None else token_id(model, target)
-        self.clean = float(logits.softmax(-1)[self.answer])
+        self.about = about = asked_about(model, prompt, target)
+        self.subject = positions_of(model, about.ids, subject)
         n_layers = int(model.cfg.n_layers)
         self.window = config.window or (1 if self.kind.site.startswith("resid") else a_fifth(n_layers))
-        self.cells = cells_of(model, self.kind, len(self.ids))
+        self.cells = cells_of(model, self.kind, len(about.ids))
         there = set(layers_with(self.kind.site, model))
         self.run = [i for i, (layer, pos) in enumerate(self.cells) if pos >= self.subject[0] and layer in there]
         self.sd = config.noise * embedding_sd(model)
-        self.streams = noisy_streams(model, self.ids, self.subject, self.sd, config.draws, config.seed)
-        self.tokens: Int[Tensor, "1 pos"] = torch.tensor([self.ids], device=model.W_E.device)
-        self.given = donors(model, self.kind, self.ids)
+        self.streams = noisy_streams(model, about.ids, self.subject, self.sd, config.draws, config.seed)
+        self.given = donors(model, self.kind, about.ids)
 
     @property
     def size(self) -> int:
@@ -155,18 +148,17 @@ class _Asked:
 
     def plan(self, at_once: AtOnce) -> RowsPlan:
         rows = self.config.draws * len(self.run)
-        return plan_rows(self.model, "Causal tracing", rows, len(self.ids), at_once, depth=0.5)
+        return plan_rows(self.model, "Causal tracing", rows, len(self.about.ids), at_once, depth=0.5)
 
     def noisy(self) -> Float[np.ndarray, " draw"]:
         """The answer's probability with noise, by draw. BadInput where that is hardly less than without."""
-        found = [run_rows(self.model, self.tokens, 1, {}, start=one[None]) for one in self.streams]
-        noisy = self._probability(torch.cat(found))
-        taken = bootstrap(self.clean - noisy, self.config.seed)
-        if not taken.mean >= LEAST * self.clean or taken.low <= 0:
-            [said] = display_tokens(self.model, [self.answer])
+        found = [run_rows(self.model, self.about.tokens, 1, {}, start=one[None]) for one in self.streams]
+        noisy, clean = self.about.probability(torch.cat(found)), self.about.clean
+        taken = bootstrap(clean - noisy, self.config.seed)
+        if not taken.mean >= LEAST * clean or taken.low <= 0:
             raise BadInput(
-                f"Noise of {self.config.noise:g} standard deviations on the subject leaves the probability of {brief(said)} at "
-                f"{figures(float(noisy.mean()))} of {figures(self.clean)}, so there is nothing to give back. Name other words "
+                f"Noise of {self.config.noise:g} standard deviations on the subject leaves the probability of "
+                f"{brief(self.about.named)} at {figures(float(noisy.mean()))} of {figures(clean)}, so there is nothing to give back. Name other words "
                 "as the subject, an answer that depends on them, or more noise."
             )
         return noisy
@@ -175,26 +167,23 @@ class _Asked:
         """The answer's probability with one draw's noise and each of these cells put back."""
         cells: list[Cell] = [self.cells[i] for i in some]
         start = self.streams[draw : draw + 1]
-        logits = run_cells(self.model, self.tokens, self.kind, self.given, cells, window=self.window, start=start)
-        return self._probability(logits)
-
-    def _probability(self, logits: Float[Tensor, "row d_vocab"]) -> Float[np.ndarray, " row"]:
-        return logits.double().softmax(-1)[:, self.answer].cpu().numpy()
+        logits = run_cells(self.model, self.about.tokens, self.kind, self.given, cells, window=self.window, start=start)
+        return self.about.probability(logits)
 
     def record(self, noisy: Float[np.ndarray, " draw"], restored: Float[np.ndarray, "draw cell"]) -> CausalTrace:
         shape = tuple(np.max(np.array(self.cells), 0) + 1)
         computed = np.zeros(len(self.cells), bool)
         computed[self.run] = True
         return CausalTrace(
-            prompt=self.text,
-            token_ids=self.ids,
-            tokens=display_tokens(self.model, self.ids),
+            prompt=self.about.text,
+            token_ids=self.about.ids,
+            tokens=self.about.words,
             subject=self.subject,
-            answer=display_tokens(self.model, [self.answer])[0],
+            answer=self.about.named,
             over=self.config.over,
             window=self.window,
             sd=self.sd,
-            clean=self.clean,
+            clean=self.about.clean,
             noisy=noisy,
             restored=restored.reshape(len(restored), *shape),
             computed=computed.reshape(shape),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from circuits.patching.kinds import KINDS
 from circuits.patching.knockout.record import Blocked, KnockoutCurves
-from circuits.patching.pair import last_logits
+from circuits.patching.rows.answer import asked_about
 from circuits.patching.rows.plan import AtOnce, RowsPlan, plan_rows
 from circuits.patching.rows.run import run_rows
 from circuits.patching.rows.windows import a_fifth, layers_around
@@ -34,10 +34,8 @@ from probe.model.sites import Site, layers_with
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.text.display import display_tokens
 from probe.text.positions import positions_of
-from probe.text.prompts import Prompt, read_prompt
-from probe.text.targets import token_id
+from probe.text.prompts import Prompt
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -126,16 +124,12 @@ class _Asked:
     ):
         self.model, self.config = model, config
         check_site(model, KINDS["head_pattern"])
-        self.text, self.ids = read_prompt(model, prompt)
-        self.tokens = torch.tensor([self.ids], device=model.W_E.device)
-        self.targets = positions_of(model, self.ids, config.targets)
+        self.about = asked_about(model, prompt, target)
+        self.targets = positions_of(model, self.about.ids, config.targets)
         self.sources = self._sources(sources)
         there, n_layers = set(layers_with("pattern", model)), int(model.cfg.n_layers)
         self.window = config.window or a_fifth(n_layers)
         self.layers = [i for i in chosen_layers(n_layers, config.layers) if there & set(self._around(i))]
-        logits = last_logits(model, self.ids)
-        self.answer = int(logits.argmax()) if target is None else token_id(model, target)
-        self.clean = float(logits.softmax(-1)[self.answer])
         draw = np.random.default_rng(config.seed)
         self.drawn = [self._drawn(source, draw) for source in self.sources]
 
@@ -145,10 +139,10 @@ class _Asked:
     def _sources(self, named: Sequence[str]) -> list[Blocked]:
         last = max(self.targets)
         if not named:
-            words = display_tokens(self.model, self.ids)
+            words = self.about.words
             each = [Blocked(name=f"{words[i]} @{i}", positions=[i]) for i in range(last) if i not in self.targets]
             return [one for one in each if not self._blinded(one.positions)] or self._nothing_earlier()
-        found = [Blocked(name=text, positions=positions_of(self.model, self.ids, text)) for text in named]
+        found = [Blocked(name=text, positions=positions_of(self.model, self.about.ids, text)) for text in named]
         for one in found:
             if min(one.positions) > last:
                 raise BadInput(f"{brief(one.name)} stands after {brief(self.config.targets)}, which cannot look at it.")
@@ -187,7 +181,7 @@ class _Asked:
         return [(layer, positions) for layer in self.layers for positions in sets]
 
     def plan(self, at_once: AtOnce) -> RowsPlan:
-        return plan_rows(self.model, "Knockouts", len(self.blocks()), len(self.ids), at_once, depth=0.6)
+        return plan_rows(self.model, "Knockouts", len(self.blocks()), len(self.about.ids), at_once, depth=0.6)
 
     def probability(self, blocks: Sequence[Block]) -> Float[np.ndarray, " run"]:
         """The answer's probability in each of these runs."""
@@ -197,11 +191,10 @@ class _Asked:
                 rows.setdefault(one, []).append(row)
         there = set(layers_with("pattern", self.model))
         changes = {Site("pattern", i): self._blocking(blocks, rows[i]) for i in rows if i in there}
-        logits = run_rows(self.model, self.tokens, len(blocks), changes)
-        return logits.double().softmax(-1)[:, self.answer].cpu().numpy()
+        return self.about.probability(run_rows(self.model, self.about.tokens, len(blocks), changes))
 
     def _blocking(self, blocks: Sequence[Block], rows: list[int]) -> Callable[[Tensor], Tensor]:
-        n = len(self.ids)
+        n = len(self.about.ids)
         blocked: Bool[Tensor, "run q_pos k_pos"] = torch.zeros(len(blocks), n, n, dtype=torch.bool)
         for row in rows:
             for target in self.targets:
@@ -219,15 +212,15 @@ class _Asked:
             random[s, : len(drawn)] = by_layer[at + 1 : at + 1 + len(drawn)]
             at += 1 + len(drawn)
         return KnockoutCurves(
-            prompt=self.text,
-            token_ids=self.ids,
-            tokens=display_tokens(self.model, self.ids),
-            answer=display_tokens(self.model, [self.answer])[0],
+            prompt=self.about.text,
+            token_ids=self.about.ids,
+            tokens=self.about.words,
+            answer=self.about.named,
             targets=self.targets,
             sources=self.sources,
             layers=self.layers,
             window=self.window,
-            clean=self.clean,
+            clean=self.about.clean,
             probability=values,
             random=random,
             convention={
