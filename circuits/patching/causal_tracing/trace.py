@@ -158,8 +158,8 @@ class _Asked:
         if not taken.mean >= LEAST * clean or taken.low <= 0:
             raise BadInput(
                 f"Noise of {self.config.noise:g} standard deviations on the subject leaves the probability of "
-                f"{brief(self.about.named)} at {figures(float(noisy.mean()))} of {figures(clean)}, so there is nothing to give back. Name other words "
-                "as the subject, an answer that depends on them, or more noise."
+                f"{brief(self.about.named)} at {figures(float(noisy.mean()))} of {figures(clean)}, so there is nothing to "
+                "give back. Name other words as the subject, an answer that depends on them, or more noise."
             )
         return noisy
 
