@@ -4,7 +4,7 @@
 
 Comparison: a random model of GPT-2 small's size (12 layers of 12 heads, 768 wide; every head has its own keys and values, as
 transformer-lens asks), pairs of random tokens. Each tool runs in a process of its own, they take turns, and answer with
-seconds and with how much they grew beyond the loaded model; a turn on a pair of three tokens comes first and is not counted.
+seconds and with what their peak memory is beyond the loaded model; a turn on a pair of three tokens comes first.
 `same` compares the scores of all edges, theirs summed over positions. EAP-IG stands beside: transformer-lens has none.
 
 Default model: IOI, 32 pairs, EAP and EAP-IG with 5 points, each in a fresh process. `over_floor` compares with the arithmetic
@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from turns import Answer, Peak, Request, Worker, serve
+from turns import Answer, Peak, Request, Worker, resident, serve
 
 TOKENS, MANY, POINTS = 16, 4, 5
 RIGHT, WRONG = 7, 9
@@ -152,7 +152,14 @@ def side(which: str, name: str, threads: int) -> None:
     from probe.model.load import load_model
 
     model = load_model(name)
-    serve(openwork_side(model) if which == "openwork" else transformer_lens_side(model))
+    answer = openwork_side(model) if which == "openwork" else transformer_lens_side(model)
+    loaded = resident() / 1e6
+
+    def measured(request: Request) -> Answer:
+        found = answer(request)
+        return {**found, "grown_mb": found["peak_mb"] - loaded}
+
+    serve(measured)
 
 
 def command(which: str, model: str, threads: int) -> list[str]:
@@ -184,17 +191,16 @@ def peer(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _turns(workers: dict[str, Worker], n: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Facts and memory of the first turn, median seconds of all; and the same scores?"""
-    runs: dict[str, list[Answer]] = {}
+    """Facts, memory and time of the first turn, in which Openwork also plans; median times of those after it; the same scores?"""
+    first: dict[str, Answer] = {}
+    later: dict[str, list[Answer]] = {which: [] for which in workers}
     for which, worker in workers.items():
         worker.ask(pairs=1, tokens=3)
-        runs[which] = [worker.ask(pairs=n, tokens=TOKENS, save=str(folder / f"{which}.json"))]
-    for _ in range(rounds - 1):
+        first[which] = worker.ask(pairs=n, tokens=TOKENS, save=str(folder / f"{which}.json"))
+    for _ in range(rounds):
         for which, worker in workers.items():
-            runs[which].append(worker.ask(pairs=n, tokens=TOKENS))
-    found = {
-        which: {**some[0], "seconds": statistics.median(r["seconds"] for r in some)} for which, some in runs.items()
-    }
+            later[which].append(worker.ask(pairs=n, tokens=TOKENS))
+    found = {which: {**one, "first_seconds": one["seconds"], **_medians(later[which])} for which, one in first.items()}
     ours, theirs = (json.loads((folder / f"{which}.json").read_text()) for which in SIDES)
     largest = max(map(abs, theirs.values()))
     gap = max(abs(ours.get(name, 0.0) - theirs.get(name, 0.0)) for name in {*ours, *theirs}) / largest
@@ -203,8 +209,14 @@ def _turns(workers: dict[str, Worker], n: int, rounds: int, folder: Path) -> dic
         **found,
         "same": {"edges": len(ours), "only_one_has": len(set(ours) ^ set(theirs)), "largest_gap": gap},
         "times_faster": other["seconds"] / own["seconds"],
-        "share_of_memory": own["grown_mb"] / max(other["grown_mb"], 1e-9),
+        "times_faster_first": other["first_seconds"] / own["first_seconds"],
+        "times_less_cpu": other["cpu_seconds"] / own["cpu_seconds"],
+        "share_of_memory": own["grown_mb"] / other["grown_mb"],
     }
+
+
+def _medians(some: list[Answer]) -> Answer:
+    return {name: statistics.median(one[name] for one in some) for name in ("seconds", "cpu_seconds")}
 
 
 def default_model(given: argparse.Namespace, folder: Path) -> dict[str, Answer]:
@@ -236,13 +248,15 @@ def show(found: dict[str, Any]) -> None:
     if part := found.get("peer"):
         print(f"random model of GPT-2 small's size, {TOKENS} tokens")
         for n, run in part["runs"].items():
+            cpu, first = run["times_less_cpu"], run["times_faster_first"]
             for which in SIDES:
                 one = run[which]
                 print(f"  {n} pairs, {which:<17} {one['seconds']:>7.2f} s {one['grown_mb']:>7.0f} MB beyond the model")
             same = run["same"]
             print(
-                f"    {run['times_faster']:.1f} times as fast, {run['share_of_memory']:.2f} memory; {same['edges']} edges, "
-                f"largest gap {same['largest_gap']:.1e} of the largest score"
+                f"    {run['times_faster']:.1f} times as fast ({cpu:.1f} by CPU, {first:.1f} "
+                f"in the first turn), {run['share_of_memory']:.2f} of the memory; {same['edges']} edges, largest gap "
+                f"{same['largest_gap']:.1e} of the largest score"
             )
             ig = part["eap-ig"][n]
             print(f"  {n} pairs, EAP-IG of {POINTS} points {ig['seconds']:.2f} s, {ig['grown_mb']:.0f} MB")
