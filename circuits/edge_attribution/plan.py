@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MEMORY = 1_073_741_824
 SLACK = 64 << 20
 "Bytes of buffers that no operation tells of."
-_FEW = (2, 3)
+FEW = (2, 3)
 "Pairs of the passes that are counted: one alone is another case, for which some copies are not made."
 
 
@@ -80,9 +80,9 @@ def plan_edges(model: "TransformerBridge", pairs: Pairs, how: Estimate, config: 
     seconds, few = _measured(model, made, pairs, how)
     one = peak_of(few[1]) - peak_of(few[0])
     room = config.memory - peak_of(few[0])
-    batch = min(len(pairs), config.batch or max(1, _FEW[0] + room // max(1, one)))
+    batch = min(len(pairs), config.batch or max(1, FEW[0] + room // max(1, one)))
     edges, groups = int(made.layout.edges.sum()), pairs.groups(batch)
-    total = SLACK + 4 * edges * len(pairs) + held_bytes(few, _FEW, max(map(len, groups)))
+    total = SLACK + 4 * edges * len(pairs) + held_bytes(few, FEW, max(map(len, groups)))
     require(total, f"Edges of {counted(len(pairs), 'pair')}", model.W_E.device)
     layout = made.layout
     return EdgePlan(
@@ -112,8 +112,8 @@ def _measured(model: "TransformerBridge", made: Components, pairs: Pairs, how: E
 
 def _measure(model: "TransformerBridge", made: Components, pairs: Pairs, how: Estimate, longest: int) -> Measured:
     started = time.perf_counter()
-    few = tuple(events_of(lambda k=k: how.scored(model, made, pairs, [longest] * k)) for k in _FEW)
-    return (time.perf_counter() - started) / sum(_FEW), few  # type: ignore[return-value]
+    few = tuple(events_of(lambda k=k: how.scored(model, made, pairs, [longest] * k)) for k in FEW)
+    return (time.perf_counter() - started) / sum(FEW), few  # type: ignore[return-value]
 
 
 def plan_of(how: type[Estimate]) -> Callable[..., EdgePlan]:

@@ -9,6 +9,7 @@ et al. 2024), and any other bend between the two runs (`steps`, integrated gradi
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -16,10 +17,9 @@ import numpy as np
 from circuits.node_attribution.estimate import Estimate, NodeConfig, Scored
 from circuits.node_attribution.kinds import NodeChoice
 from circuits.node_attribution.nodes import Group, groups_of, nodes_of
-from circuits.node_attribution.plan import NodePlan, plan_nodes
+from circuits.node_attribution.plan import NodePlan, batch_of, plan_nodes
 from circuits.node_attribution.scores import SIGN, UNSIGNED, NodeScores
-from probe.dictionaries.store import outline
-from probe.errors import BadInput
+from probe.dictionaries.store import load_dictionary
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
@@ -61,11 +61,11 @@ def atp(
     'L0H0<q>@-29'
     """
     pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, dictionaries)
-    plan = plan_nodes(model, groups, pairs, config)
+    batch = batch_of(model, groups, pairs, config)
     estimate, name = Estimate(model, groups, pairs, config), named(config)
     made = _Gathered(groups, pairs, config.by_position)
     with progress.stage(name, total=len(pairs), unit="pair") as step:
-        for some in pairs.groups(plan.batch):
+        for some in pairs.groups(batch):
             made.add(some, estimate.of(some))
             step(len(some))
     convention = {
@@ -92,14 +92,13 @@ def plan_atp(
     config: NodeConfig = NodeConfig(),
 ) -> NodePlan:
     """What `atp` takes."""
-    return plan_nodes(
-        model, groups_of(model, nodes, outlines(model, dictionaries)), pairs_of(model, task, n, drawn), config
-    )
+    groups = groups_of(model, nodes, loaded(model, dictionaries))
+    return plan_nodes(model, groups, pairs_of(model, task, n, drawn), config)
 
 
-def outlines(model: "TransformerBridge", dictionaries: Sequence[Any]) -> list[Any]:
-    """Dictionaries whose weights are not read, where they are given by name."""
-    return [one if hasattr(one, "W_enc") or hasattr(one, "parts") else outline(one, model) for one in dictionaries]
+def loaded(model: "TransformerBridge", dictionaries: Sequence[Any]) -> list[Any]:
+    """Dictionaries with their weights, which a measured pass needs, where they are given by name."""
+    return [load_dictionary(one, model) if isinstance(one, str | Path) else one for one in dictionaries]
 
 
 def named(config: NodeConfig) -> str:
@@ -135,10 +134,6 @@ class _Gathered:
         at = 0
         for score, chance in zip(found.scores, found.by_chance, strict=True):
             value = score.float().cpu().numpy()
-            if not np.isfinite(value).all():
-                raise BadInput(
-                    "The scores hold values that are not finite: the metric or its gradient is not. Choose another metric."
-                )
             units, positions = value.shape[1:]
             columns = (
                 at + np.arange(units)[:, None] * self.length + np.arange(self.length - positions, self.length)

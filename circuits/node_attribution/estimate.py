@@ -10,13 +10,15 @@ steps      the mean gradient along a path, `inputs`: from the corrupted to the c
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.edge_attribution.eap import RULES
+from circuits.edge_attribution.eap import RULES, Rule
+from circuits.edge_attribution.estimate import tokens_of
 from circuits.node_attribution.moves import Move, Straight, Values, of_latents, straight
 from circuits.node_attribution.nodes import Group
 from circuits.node_attribution.passes import Gradients, Pass
@@ -28,6 +30,7 @@ from probe.model.sites import Site, layers_with, parse_site
 from probe.model.writes import wide
 from probe.plain_values import Settings
 from probe.tasks.pairs import Pairs
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -48,7 +51,7 @@ class NodeConfig(Settings):
     "Whether gradients are taken once without each layer, which shows effects that cancel; scores have no sign then."
     steps: Annotated[int, Doc(least=0, most=1000)] = 0
     "Points of integrated gradients; 0 for the gradient of the clean run alone."
-    rule: Literal["left", "midpoint", "right"] = "midpoint"
+    rule: Rule = "midpoint"
     "Where in its piece of the path each point is."
     path: Literal["inputs", "nodes"] = "inputs"
     "From the corrupted to the clean input, or along the nodes' own values, layer by layer."
@@ -103,31 +106,52 @@ class Estimate:
         self.model, self.groups, self.pairs, self.config = model, groups, pairs, config
 
     def of(self, some: list[int]) -> Scored:
-        """Scores of these pairs, which are equally long."""
-        sides = [[ids[i] for i in some] for ids in (self.pairs.clean, self.pairs.corrupted)]
-        tokens, other = (torch.tensor(ids, device=self.model.W_E.device) for ids in sides)
+        """Scores of these pairs, which are equally long. BadInput for runs that are the same, and numbers that are not finite."""
+        found = self.some_of(some)
+        self._require(some, found)
+        return found
+
+    def some_of(self, some: list[int], most: int | None = None) -> Scored:
+        """The same by so many gradients at most; groups that have none by then are left out."""
+        tokens, other = tokens_of(self.model, self.pairs, some)
         corrupted, fallen = self._run(other, some)
         clean, whole = self._run(tokens, some)
-        if all(torch.equal(clean[name], corrupted[name]) for name in clean):
-            raise BadInput(
-                "Clean and corrupted runs are the same at every node that was asked for, so there is nothing to score."
-            )
+        totals, chance = self._summed(tokens, some, clean, corrupted, most)
+        order = sorted(totals)
+        return Scored(
+            scores=[totals[i] for i in order], by_chance=[chance.get(i) for i in order], clean=whole, corrupted=fallen
+        )
+
+    def _summed(
+        self, tokens: Int[Tensor, "batch pos"], some: list[int], clean: Values, corrupted: Values, most: int | None
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Scores of every group, and mean squares of random ones, summed over gradients."""
         moves = self._moves(tokens, clean, corrupted)
         if not self.config.steps:
-            clean, corrupted = {}, {}  # read no more
+            clean.clear()  # read no more
+            corrupted.clear()
         totals: dict[int, Tensor] = {}
         chance: dict[int, Tensor] = {}
-        for chosen, at, weight in self._gradients(tokens, some, clean, corrupted):
+        for chosen, at, weight in islice(self._gradients(tokens, some, clean, corrupted), most):
             for i in chosen:
                 found = self._positions(moves[i].score(at))
                 found = (found.abs() if self.config.grad_drop else found) * weight
                 totals[i] = totals[i].add_(found) if i in totals else found
                 if self._plain(i) and isinstance(move := moves[i], Straight):
                     chance[i] = self._positions(move.by_chance(at)).sum(0)
-        order = range(len(self.groups))
-        return Scored(
-            scores=[totals[i] for i in order], by_chance=[chance.get(i) for i in order], clean=whole, corrupted=fallen
-        )
+        return totals, chance
+
+    def _require(self, some: list[int], found: Scored) -> None:
+        if not all(bool(score.isfinite().all()) for score in (*found.scores, found.clean, found.corrupted)):
+            raise BadInput(
+                "The scores hold values that are not finite: the metric or its gradient is not. Choose another metric, or load "
+                "the model in float32."
+            )
+        if not any(bool(score.any()) for score in found.scores):
+            raise BadInput(
+                f"All scores of {counted(len(some), 'pair')} are 0: the two runs are the same at these nodes, or the metric has "
+                "no gradient there. Give prompts that the model tells apart, or choose logit_diff."
+            )
 
     def sites(self) -> list[Site]:
         """Where gradients are taken."""

@@ -6,6 +6,7 @@ What gradients estimate, measured: the truth that `atp` is compared with. A posi
 corrupted value already, and is 0 without a run.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,24 +14,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from jaxtyping import Int
 
-from circuits.node_attribution.attribute import outlines
+from circuits.edge_attribution.plan import SLACK
+from circuits.edge_attribution.refusals import require_pairs
+from circuits.node_attribution.attribute import loaded
 from circuits.node_attribution.kinds import NodeChoice
 from circuits.node_attribution.nodes import Group, Nodes, groups_of, nodes_of
 from circuits.node_attribution.patched import ROWS, Patched
+from circuits.node_attribution.plan import NodePlan
 from circuits.node_attribution.scores import SIGN, NodeScores
-from circuits.patching.plan import row_bytes
+from probe.activations.peak_bytes import events_of, peak_of
 from probe.memory import require
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
-from probe.words import counted, size
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
+
+
+_TIMED = (0.0, 0.5, 1.0)
+"Where among the passes those stand that a plan runs."
 
 
 @dataclass(frozen=True)
@@ -41,25 +48,6 @@ class PatchedConfig(Settings):
     "Whether a node is a unit at one position, counted from the last token, or a unit at all of them."
     sample: Annotated[int | None, Doc(least=1)] = 500
     "How many nodes, drawn from all; none: all of them."
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExactPlan(Record):
-    """nodes: that are patched, of all there are. pairs: of the task. runs: rows of forward passes. bytes: beside the model."""
-
-    nodes: int
-    of: int
-    pairs: int
-    runs: int
-    bytes: int
-
-    def summary(self) -> str:
-        """One sentence."""
-        return (
-            f"{self.nodes:,} of {counted(self.of, 'node')} on {counted(self.pairs, 'pair')}: "
-            f"{counted(self.runs, 'run')} forward, {min(ROWS, self.nodes)} together, "
-            f"about {size(self.bytes)} of memory beside the model."
-        )
 
 
 @method(
@@ -90,9 +78,8 @@ def exact_nodes(
     (16, 16)
     """
     pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, dictionaries)
-    every = nodes_of(groups, _length(pairs) if config.by_position else 0)
-    chosen = drawn_from(len(every), config.sample, drawn.seed)
-    _planned(model, pairs, len(chosen), len(every))
+    every, chosen = _asked(model, groups, pairs, config, drawn.seed)
+    require(_bytes(model, groups, pairs, every, chosen), f"Patching {counted(len(chosen), 'node')}", model.W_E.device)
     return measured(model, groups, pairs, every, chosen, progress)
 
 
@@ -107,23 +94,55 @@ def plan_exact_nodes(
     n: int = 8,
     drawn: Drawn = Drawn(),
     config: PatchedConfig = PatchedConfig(),
-) -> ExactPlan:
-    """What `exact_nodes` takes."""
-    pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, outlines(model, dictionaries))
-    total = sum(group.units for group in groups) * (_length(pairs) if config.by_position else 1)
-    return _planned(model, pairs, min(total, config.sample or total), total)
+) -> NodePlan:
+    """What `exact_nodes` takes: some of its passes are run, spread over the layers, since the later ones are shorter."""
+    pairs, groups = pairs_of(model, task, n, drawn), groups_of(model, nodes, loaded(model, dictionaries))
+    every, chosen = _asked(model, groups, pairs, config, drawn.seed)
+    one, some = Patched(model, groups, pairs, _longest(pairs)), every.some(chosen)
+    passes = one.passes(some)
+    timed = [passes[i] for i in sorted({int(share * (len(passes) - 1)) for share in _TIMED})] if passes else []
+    for family, rows in timed[:1]:  # the first pass also pays for what is set up once
+        one.patched(family, some, rows)
+    started = time.perf_counter()
+    for family, rows in timed:
+        one.patched(family, some, rows)
+    each = (time.perf_counter() - started) / max(1, len(timed))
+    return NodePlan(
+        nodes=len(chosen),
+        pairs=len(pairs),
+        batch=min(ROWS, len(chosen)),
+        passes=len(passes) * len(pairs),
+        seconds=each * len(passes) * len(pairs),
+        bytes=_bytes(model, groups, pairs, every, chosen),
+        patched=True,
+    )
 
 
-def _planned(model: "TransformerBridge", pairs: Pairs, nodes: int, total: int) -> ExactPlan:
-    length = _length(pairs)
-    held = 8 * length * int(model.cfg.n_layers) * max(int(model.cfg.d_model), int(model.cfg.d_mlp or 0))
-    needed = (64 << 20) + 3 * min(ROWS, nodes) * row_bytes(model, length) // 2 + held + 4 * total * len(pairs)
-    require(needed, f"Patching {counted(nodes, 'node')}", model.W_E.device)
-    return ExactPlan(nodes=nodes, of=total, pairs=len(pairs), runs=nodes * len(pairs), bytes=needed)
+def _asked(
+    model: "TransformerBridge", groups: list[Group], pairs: Pairs, config: PatchedConfig, seed: int
+) -> tuple[Nodes, Int[np.ndarray, " some"]]:
+    """All nodes, and which of them are patched."""
+    require_pairs(model, pairs)
+    every = nodes_of(groups, max(map(len, pairs.clean)) if config.by_position else 0)
+    return every, drawn_from(len(every), config.sample, seed)
 
 
-def _length(pairs: Pairs) -> int:
-    return max(map(len, pairs.clean))
+def _longest(pairs: Pairs) -> int:
+    return int(np.argmax([len(ids) for ids in pairs.clean]))
+
+
+def _bytes(
+    model: "TransformerBridge", groups: list[Group], pairs: Pairs, every: Nodes, chosen: Int[np.ndarray, " some"]
+) -> int:
+    """What the first pass of the longest pair holds, which has all layers to run, and what is kept of all pairs."""
+    some = every.some(chosen)
+
+    def first() -> None:
+        one = Patched(model, groups, pairs, _longest(pairs))
+        for family, rows in one.passes(some)[:1]:
+            one.patched(family, some, rows)
+
+    return SLACK + 4 * len(every) * len(pairs) + peak_of(events_of(first))
 
 
 def drawn_from(total: int, sample: int | None, seed: int) -> Int[np.ndarray, " some"]:
@@ -149,9 +168,12 @@ def measured(
         for i in range(len(pairs)):
             one = Patched(model, groups, pairs, i)
             ends[:, i] = one.clean, one.corrupted
-            for at, value in one.effects(nodes):
-                by_pair[i, chosen[at]] = value
-                step(len(at))
+            by_pair[i, chosen[one.still(nodes)]] = 0
+            passes = one.passes(nodes)
+            step(len(chosen) - sum(len(rows) for _, rows in passes))
+            for family, rows in passes:
+                by_pair[i, chosen[rows]] = one.patched(family, nodes, rows)
+                step(len(rows))
     record = NodeScores(
         method="exact patching",
         task=pairs.task,

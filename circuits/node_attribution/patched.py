@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from circuits.node_attribution.kinds import FAMILIES
 from circuits.node_attribution.moves import OfLatents, of_latents
@@ -39,7 +39,7 @@ class Patched:
         self.ids, self.other = pairs.clean[index], pairs.corrupted[index]
         self.tokens = torch.tensor([self.ids], device=model.W_E.device)
         self._moves: dict[tuple[int, str], OfLatents] = {}
-        self._given: dict[int, torch.Tensor] = {}
+        self._given: tuple[str, dict[int, torch.Tensor]] = ("", {})
         with torch.no_grad():
             runs = (model(torch.tensor([ids], device=model.W_E.device))[:, -1] for ids in (self.ids, self.other))
             self.clean, self.corrupted = (float(self._score(logits)[0]) for logits in runs)
@@ -47,19 +47,28 @@ class Patched:
         same = next(i for i, (a, b) in enumerate(zip(self.ids, self.other, strict=True)) if a != b)
         self.first = same - len(self.ids) if causal else -len(self.ids)  # the first position that can differ
 
-    def effects(self, nodes: Nodes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Which nodes, and by how much the metric changes with each; nodes that this pair has not are left out."""
-        n = len(self.ids)
-        there = (nodes.position == 0) | (nodes.position >= -n)
-        still = there & (nodes.position < self.first) & (nodes.position != 0)
-        yield np.flatnonzero(still), np.zeros(int(still.sum()))
-        for family, chosen in self._by_family(nodes, there & ~still):
-            for at in range(0, len(chosen), ROWS):
-                rows = chosen[at : at + ROWS]
-                logits = (
-                    self._latents(nodes, rows) if family in ("latent", "rest") else self._cells(family, nodes, rows)
-                )
-                yield rows, self._score(logits).double().cpu().numpy() - self.clean
+    def passes(self, nodes: Nodes) -> list[tuple[str, np.ndarray]]:
+        """Which nodes each pass holds, and of which family: in the order of their layers. Nodes that this pair has not, and those
+        that are the same in both runs, have none."""
+        wanted = self.there(nodes) & ~self.still(nodes)
+        return [
+            (family, chosen[at : at + ROWS])
+            for family, chosen in self._by_family(nodes, wanted)
+            for at in range(0, len(chosen), ROWS)
+        ]
+
+    def there(self, nodes: Nodes) -> Bool[np.ndarray, " node"]:
+        """Which nodes this pair has."""
+        return (nodes.position == 0) | (nodes.position >= -len(self.ids))
+
+    def still(self, nodes: Nodes) -> Bool[np.ndarray, " node"]:
+        """Which of them are before the first token that differs, and so the same in both runs."""
+        return self.there(nodes) & (nodes.position < self.first) & (nodes.position != 0)
+
+    def patched(self, family: str, nodes: Nodes, rows: np.ndarray) -> Float[np.ndarray, " row"]:
+        """By how much the metric changes with each of these nodes."""
+        logits = self._latents(nodes, rows) if family in ("latent", "rest") else self._cells(family, nodes, rows)
+        return self._score(logits).double().cpu().numpy() - self.clean
 
     def _by_family(self, nodes: Nodes, wanted: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Rows of one family, in the order of their layers; latents of one dictionary."""
@@ -69,7 +78,6 @@ class Patched:
                 for key in {(int(nodes.layer[i]), int(nodes.owner[i])) for i in here}:
                     yield family, here[(nodes.layer[here] == key[0]) & (nodes.owner[here] == key[1])]
             elif len(here):
-                self._given = donors(self.model, _kind(family, nodes.by_position), self.other)
                 yield family, here[np.argsort(nodes.layer[here], kind="stable")]
 
     def _cells(self, family: str, nodes: Nodes, rows: np.ndarray) -> Float[torch.Tensor, "row d_vocab"]:
@@ -79,7 +87,10 @@ class Patched:
         if nodes.by_position:
             parts.append(nodes.position[rows] + len(self.ids))
         cells = [tuple(map(int, cell)) for cell in zip(*parts, strict=True)]
-        return run_cells(self.model, self.tokens, _kind(family, nodes.by_position), self._given, cells)
+        kind = _kind(family, nodes.by_position)
+        if self._given[0] != family:
+            self._given = family, donors(self.model, kind, self.other)
+        return run_cells(self.model, self.tokens, kind, self._given[1], cells)
 
     def _latents(self, nodes: Nodes, rows: np.ndarray) -> Float[torch.Tensor, "row d_vocab"]:
         first = int(rows[0])

@@ -1,63 +1,89 @@
-"""What an attribution of nodes takes, measured on one pair before it starts."""
+"""What an attribution of nodes takes: pairs a pass, passes, time and memory, measured on a few pairs before it starts.
 
+As for edges (`circuits.edge_attribution.plan`): a pass of two pairs and one of three tell what each more takes. Of integrated
+gradients and GradDrop, whose passes are alike, two are run.
+"""
+
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
-import torch
+import numpy as np
 
-from circuits.edge_attribution.graph_bytes import graph_bytes
+from circuits.edge_attribution.plan import FEW, SLACK, Measured, held_bytes
+from circuits.edge_attribution.refusals import require_pairs
 from circuits.node_attribution.estimate import Estimate, NodeConfig, dropped
 from circuits.node_attribution.nodes import Group
-from circuits.node_attribution.passes import Pass
-from circuits.node_attribution.qk_fix import reports_scores
-from probe.memory import require
-from probe.model.anatomy import spot
-from probe.model.sites import Site
+from probe.activations.peak_bytes import events_of, peak_of
+from probe.memory import SMALL, require
 from probe.show.record import Record
 from probe.tasks.pairs import Pairs
-from probe.words import counted, size
+from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-_SLACK = 64 << 20
-"Bytes of buffers that no formula counts."
+SOME = 2
+"Gradients of a pass that are measured."
+_known: "WeakKeyDictionary[TransformerBridge, dict[tuple, Measured]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodePlan(Record):
-    """nodes: of the model, positions apart. pairs: of the task. batch: pairs a pass. passes: backward passes. bytes: beside the
-    model."""
+    """nodes: of the model, positions apart. pairs: of the task. batch: pairs a pass, or nodes where each is patched. passes:
+    backward passes, or forward where nodes are patched. seconds: from some that were measured. bytes: beside the model."""
 
     nodes: int
     pairs: int
     batch: int
     passes: int
+    seconds: float
     bytes: int
+    patched: bool = False
 
     def summary(self) -> str:
         """One sentence."""
+        runs = f"{counted(self.passes, 'pass')} {'forward' if self.patched else 'backward'}"
         return (
-            f"{counted(self.nodes, 'node')} on {counted(self.pairs, 'pair')}: {counted(self.passes, 'backward pass')}, "
-            f"{self.batch} together, about {size(self.bytes)} of memory beside the model."
+            f"{counted(self.nodes, 'node')} on {counted(self.pairs, 'pair')}: {runs}, {self.batch} "
+            f"{'nodes' if self.patched else 'pairs'} together, about {estimate(self.seconds)} and {size(self.bytes)} of memory "
+            "beside the model."
         )
 
 
 def plan_nodes(model: "TransformerBridge", groups: list[Group], pairs: Pairs, config: NodeConfig) -> NodePlan:
-    """Pairs a pass and memory. BadInput where they do not fit, and for options that do not go together."""
-    estimate = Estimate(model, groups, pairs, config)
-    longest = max(range(len(pairs)), key=lambda i: len(pairs.clean[i]))
-    length = len(pairs.clean[longest])
-    each = _bytes_of_one(model, estimate, longest)
-    batch = min(len(pairs), config.batch or max(1, config.memory // each))
+    """What scores of these nodes take. BadInput where they do not fit into memory, for pairs of another model, and for options
+    that do not go together."""
+    require_pairs(model, pairs)
+    how = Estimate(model, groups, pairs, config)
+    seconds, few = _measured(how)
+    one, passes = peak_of(few[1]) - peak_of(few[0]), _passes(model, groups, config)
+    batch = min(len(pairs), config.batch or max(1, FEW[0] + (config.memory - peak_of(few[0])) // max(1, one)))
     parts = pairs.groups(batch)
-    nodes = sum(group.units for group in groups) * (length if config.by_position else 1)
-    total = _SLACK + 4 * nodes * len(pairs) + each * max(map(len, parts))
+    nodes = sum(group.units for group in groups) * (max(map(len, pairs.clean)) if config.by_position else 1)
+    total = SLACK + 4 * nodes * len(pairs) + held_bytes(few, FEW, max(map(len, parts)))
     require(total, f"Nodes of {counted(len(pairs), 'pair')}", model.W_E.device)
-    return NodePlan(
-        nodes=nodes, pairs=len(pairs), batch=batch, passes=len(parts) * _passes(model, groups, config), bytes=total
-    )
+    took = seconds * len(pairs) * (1 + passes) / (1 + min(passes, SOME))
+    return NodePlan(nodes=nodes, pairs=len(pairs), batch=batch, passes=len(parts) * passes, seconds=took, bytes=total)
+
+
+def batch_of(model: "TransformerBridge", groups: list[Group], pairs: Pairs, config: NodeConfig) -> int:
+    """Pairs a pass: all of them where they surely fit, otherwise what a plan says."""
+    require_pairs(model, pairs)
+    if config.batch is None and len(pairs) * _at_most(model, groups, pairs, config) <= min(config.memory, SMALL):
+        return len(pairs)
+    return plan_nodes(model, groups, pairs, config).batch
+
+
+def _at_most(model: "TransformerBridge", groups: list[Group], pairs: Pairs, config: NodeConfig) -> int:
+    """Bytes that no pair takes more than, roughly: some 40 tensors of every layer's width, patterns, and what nodes take."""
+    cfg, n = model.cfg, max(map(len, pairs.clean))
+    heads = int(cfg.n_heads) * max(int(cfg.d_head), n)
+    wide = 40 * int(cfg.d_model) + 12 * int(cfg.d_mlp or cfg.d_model) + (12 + n * config.by_position) * heads
+    latents = sum(group.units for group in groups if group.dictionary is not None)
+    return 8 * (n * (int(cfg.n_layers) * wide + 4 * latents) + 4 * int(cfg.d_vocab))
 
 
 def _passes(model: "TransformerBridge", groups: Sequence[Group], config: NodeConfig) -> int:
@@ -66,42 +92,16 @@ def _passes(model: "TransformerBridge", groups: Sequence[Group], config: NodeCon
     return max(1, config.steps) * (len(groups) if config.steps and config.path == "nodes" else 1)
 
 
-def _bytes_of_one(model: "TransformerBridge", estimate: Estimate, index: int) -> int:
-    """What one pair holds at its most: both runs while moves are made of them, or moves, graph and gradients."""
-    groups, config, n = estimate.groups, estimate.config, len(estimate.pairs.clean[index])
-    item = model.W_E.element_size()
-    runs = 2 * item * sum(_numbers(model, site, n) for site in estimate.read())
-    gradients = 4 * sum(_numbers(model, site, n) for site in estimate.sites())
-    moves = [4 * _of_move(model, group, n, config) for group in groups]
-    widest = 4 * 4 * n * max(group.units for group in groups)
-    scores = 8 * sum(group.units for group in groups) * (n if config.by_position else 1)
-    graph = _graph(model, estimate, index) + (runs if config.steps else 0)
-    return sum(moves) + scores + max(runs, graph + 2 * gradients + widest) + max(moves)
-
-
-def _of_move(model: "TransformerBridge", group: Group, n: int, config: NodeConfig) -> int:
-    """Numbers that a group's move holds."""
-    if config.qk_fix and config.by_position and group.family == "key":
-        z = _numbers(model, Site("z", group.layer), n)
-        return z + 2 * _numbers(model, Site("scores", group.layer), n) if reports_scores(model, group.layer) else n * z
-    latents = n * group.units if group.dictionary is not None else 0
-    return latents + sum(_numbers(model, site, n) for site in group.sites)
-
-
-def _numbers(model: "TransformerBridge", site: Site, n: int) -> int:
-    at = spot(site, model)
-    if "q_pos" in site.axes:
-        return spot(Site("z", site.layer), model).sizes["head"] * n * n
-    return at.width * n
-
-
-def _graph(model: "TransformerBridge", estimate: Estimate, index: int) -> int:
-    """Bytes that autograd keeps of one pair's run, counted in a pass of its own."""
-    tokens = torch.tensor([estimate.pairs.clean[index]], device=model.W_E.device)
-    made: list[Pass] = []  # held to its end: what it keeps is counted while it is there
-
-    def run() -> None:
-        metric = lambda logits: estimate.pairs.metric(logits, [index])  # noqa: E731
-        made.append(Pass(model, tokens, estimate.sites(), metric, dropping=estimate.config.grad_drop))
-
-    return graph_bytes(model, run)
+def _measured(how: Estimate) -> Measured:
+    """Seconds a pair, and what the longest pair makes and frees when it is there twice and three times; kept for the next."""
+    pairs, config = how.pairs, how.config
+    longest = int(np.argmax([len(ids) for ids in pairs.clean]))
+    known = _known.setdefault(how.model, {})
+    nodes = tuple((g.family, g.layer, g.units, id(g.dictionary)) for g in how.groups)
+    ways = config.by_position, config.qk_fix, config.grad_drop, bool(config.steps), config.path
+    asked = (nodes, ways, len(pairs.clean[longest]), pairs.measure)
+    if asked not in known:
+        started = time.perf_counter()
+        few = tuple(events_of(lambda k=k: how.some_of([longest] * k, SOME)) for k in FEW)
+        known[asked] = (time.perf_counter() - started) / sum(FEW), few  # type: ignore[assignment]
+    return known[asked]

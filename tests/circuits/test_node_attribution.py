@@ -207,8 +207,8 @@ def test_grad_drop_undoes_a_cancellation():
     """Three layers: without layer 0 nothing is left, without layer 1 the direct effect, without layer 2 all that cancels."""
     model = cancelling_model()
     pairs = pairs_for(model, [[5, 5]], [[6, 6]], right=7, wrong=1)
-    assert circuits.atp(model, pairs, "heads").of("L0H0") == pytest.approx(0, abs=1e-6)
-    found = circuits.atp(model, pairs, "heads", grad_drop=True)
+    assert circuits.atp(model, pairs).of("L0H0") == pytest.approx(0, abs=1e-6)
+    found = circuits.atp(model, pairs, grad_drop=True)
     assert found.of("L0H0") == pytest.approx((0 + 2 + 0) / (3 - 1)) and not found.signed
     assert found.by_pair.min() >= 0 and "no sign" in found.convention["sign"]
 
@@ -350,7 +350,7 @@ def test_neurons_sum_to_their_mlp_and_positions_to_the_whole(name):
         assert (at.by_pair.reshape(2, -1, 7)[..., :2] == 0).all()  # the two runs part at the third token
 
 
-@pytest.mark.parametrize("name", ["gemma2", "olmo2", "qwen3", "gpt_neox"])
+@pytest.mark.parametrize("name", ["olmo2", "qwen3"])
 def test_integrated_gradients_along_the_nodes_are_complete(name):
     """The heads of a layer together are the whole change of the metric when all of them are patched; so are its queries."""
     model, pairs = drawn(name)
@@ -376,7 +376,7 @@ def test_one_point_at_the_clean_end_is_the_plain_gradient_and_the_metric_is_both
     assert near(plain.clean, ends[0]) and near(plain.corrupted, ends[1])
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt_neox", "gemma2"])
+@pytest.mark.parametrize("name", ["gpt_neox", "gemma2"])
 def test_exact_patching_is_what_interventions_do(name):
     model, pairs = drawn(name)
     tokens, other = torch.tensor(pairs.clean), torch.tensor(pairs.corrupted)
@@ -470,9 +470,14 @@ def test_what_does_not_fit_is_refused_first():
         circuits.atp(tiny("olmo2"), drawn("olmo2")[1], "q", qk_fix=True)
     with pytest.raises(BadInput, match="has one"):
         circuits.atp(looking_model(), pairs_for(looking_model(), [[1, 2, 6]], [[1, 2, 7]], 1, 2), grad_drop=True)
-    same = pairs_for(model, pairs.clean, pairs.clean)
-    with pytest.raises(BadInput, match="same at every node"):
-        circuits.atp(model, same)
+    with pytest.raises(BadInput, match="same prompt twice"):
+        circuits.atp(model, pairs_for(model, pairs.clean, pairs.clean))
+    early = [[*pairs.clean[0][:-1], 3]]  # the runs part at the last token alone
+    with pytest.raises(BadInput, match="All scores of 1 pair are 0"):
+        circuits.atp(model, pairs_for(model, early, [[*early[0][:-1], 4]], right=7, wrong=7))
+    stranger = replace(pairs, model=replace(pairs.model, tokenizer="another"))
+    with pytest.raises(BadInput, match="whose tokenizer is another"):
+        circuits.exact_nodes(model, stranger)
     with pytest.raises(BadInput, match="no node"):
         circuits.atp(model, pairs, "heads").of("L9H9")
 
