@@ -102,7 +102,7 @@ def told(curve: FaithfulnessCurve) -> dict[str, Any]:
         if len(curve.random)
         else None,
         "f": dict(zip(curve.shares.tolist(), curve.f.round(3).tolist(), strict=True)),
-        "edges": curve.edges.tolist(),
+        "kept": curve.kept.tolist(),
         "random f": curve.random_f.mean(0).round(3).tolist() if len(curve.random) else [],
         "whole, nothing": [float(curve.whole.mean()), float(curve.nothing.mean())],
     }
@@ -114,7 +114,7 @@ def curves_of(
     """Of both methods, random circuits beside the first."""
     found = {}
     for i, (name, one) in enumerate(scores.items()):
-        config = CurveConfig(random=random if i == 0 else 0, rule=given.rule)
+        config = CurveConfig(random=random if i == 0 else 0, rule=given.rule, samples=0)
         found[name] = told(curve_of_scores(model, one, test, config=config, progress=Bar()))
         print(name, json.dumps(found[name]), flush=True)
     return found

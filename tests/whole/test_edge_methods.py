@@ -53,7 +53,7 @@ def test_a_curve_is_told_by_its_worst_size_below_half():
             method="m",
             task="t",
             shares=shares,
-            edges=np.arange(4),
+            kept=np.arange(4),
             values=values,
             whole=np.ones(2),
             nothing=np.zeros(2),
