@@ -7,6 +7,7 @@ Half of the topics are looked at, the other half is what claims are tried on.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,11 +85,15 @@ class Facts:
     def toward(self, answers: Sequence[int]) -> Float[Tensor, "fact d_model"]:
         """For each fact the direction whose dot product with a write at the last position is what that adds to an answer's logit,
         less the mean logit; the final norm's divisor held."""
-        found = {}
-        if hook_name(Site("final_scale"), self.model) is not None:
-            scale = capture(self.model, self.clean, [Site("final_scale")])[Site("final_scale").name]
-            found = {Site("final_scale").name: scale[None, :, -1]}
-        return readers(self.model, found, torch.tensor(list(answers)))
+        return readers(self.model, self._divisors, torch.tensor(list(answers)))
+
+    @cached_property
+    def _divisors(self) -> dict[str, Tensor]:
+        """Of the final norm at the last position, a fact in the place of a position; none where the model has no such norm."""
+        site = Site("final_scale")
+        if hook_name(site, self.model) is None:
+            return {}
+        return {site.name: capture(self.model, self.clean, [site])[site.name][None, :, -1]}
 
     def from_layer(self, layer: int) -> AbstractContextManager[None]:
         """Within it runs of the clean prompts start at this layer, where that changes nothing."""

@@ -1,0 +1,1 @@
+"""PrISM: fact completions sorted into exact recall, heuristics, guesswork and plain language modelling, and each traced."""
