@@ -18,6 +18,7 @@ STUDIED = {
     "transcoder-or-autoencoder.md": "Transcoder or autoencoder?",
     "ioi.md": "Indirect object identification",
     "greater-than.md": "Greater-than",
+    "factual-recall.md": "Key mechanisms of factual recall",
 }
 FURTHER = {
     "coming-from.md": ("Start", "Coming from another library"),
