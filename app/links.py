@@ -71,6 +71,11 @@ def circuit_page(name: str, **chosen: object) -> str:
     return address(f"{CIRCUITS}/{quote(name, safe='')}", **chosen)
 
 
+def circuit_of_result(name: str) -> str:
+    """A result that holds a circuit of components, as a graph: stored when it is first opened."""
+    return f"{CIRCUITS}/of/{quote(name, safe='')}"
+
+
 def circuits_beside(name: str, other: str) -> str:
     """Two stored graphs compared."""
     return f"{CIRCUITS}/{quote(name, safe='')}/beside/{quote(other, safe='')}"

@@ -39,6 +39,7 @@ from circuits.faithfulness.curve import curve_of_scores as curve_of_scores
 from circuits.faithfulness.curve import faithfulness_curve as faithfulness_curve
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
+from circuits.graph.component_graph import ComponentGraph as ComponentGraph
 from circuits.graph.graph import KINDS as KINDS
 from circuits.graph.graph import CircuitGraph as CircuitGraph
 from circuits.graph.node_edges import node_edges as node_edges
@@ -62,6 +63,7 @@ from circuits.patching.store import save_patching as save_patching
 from circuits.patching.subspace.das import das as das
 from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.search.acdc import acdc as acdc
+from circuits.search.as_graph import component_graph as component_graph
 from circuits.search.circuit import ComponentCircuit as ComponentCircuit
 from circuits.search.greedy import greedy as greedy
 from circuits.search.mib_file import read_mib as read_mib

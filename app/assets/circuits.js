@@ -29,11 +29,12 @@
       window.requestAnimationFrame(() => { const keep = cell.lastChild; if (keep.isConnected) keep.focus({ preventScroll: true }); });
       return cell;
     }
-    if (row.save) for (const [words, form] of [["Neuronpedia", "neuronpedia"], ["Openwork", "openwork"]]) {
+    if (row.save) for (const [words, form] of row.forms) {
       const a = ow.el("a", "ow-button", words);
       a.href = `${row.save}${form}.json`; a.download = ""; a.title = `Download as ${words} JSON`;
       cell.appendChild(a);
     }
+    if (row.result) return cell;                    // a result of a method: it is deleted where results are
     const b = button("", "", () => { state.sure = row.name; draw(); }, `Delete ${row.name}`);
     b.setAttribute("aria-label", `Delete ${row.name}`); b.appendChild(ow.el("span", "ow-icon trash small"));
     cell.appendChild(b);
@@ -44,7 +45,7 @@
     const tr = ow.el("tr", row.damaged ? "damaged" : "");
     const cell = (content, cls) => { const td = ow.el("td", cls || ""); if (content instanceof Node) td.appendChild(content); else td.textContent = content === null || content === undefined ? "" : content; tr.appendChild(td); return td; };
     const box = ow.el("input");
-    box.type = "checkbox"; box.checked = marked.includes(row.name); box.disabled = Boolean(row.damaged);
+    box.type = "checkbox"; box.checked = marked.includes(row.name); box.disabled = Boolean(row.damaged || row.of_task); if (row.of_task) box.title = "Only graphs of prompts are compared";
     box.setAttribute("aria-label", `Compare ${row.name}`);
     box.addEventListener("change", () => { if (box.checked) marked.push(row.name); else marked.splice(marked.indexOf(row.name), 1); if (marked.length > 2) marked.shift(); draw(); });
     cell(box);

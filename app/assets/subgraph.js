@@ -156,7 +156,7 @@
     if (focus) { const again = parts.get(focus); if (again) again.g.focus({ preventScroll: true }); }
   }
 
-  const name = (id) => { const at = now.parts.get(id).data; return at.name || `${at.title}@${at.pos}`; };
+  const name = (id) => { const at = now.parts.get(id).data; return at.name || (at.pos === null ? at.title : `${at.title}@${at.pos}`); };
   function near(edges) {
     const found = new Map();
     edges.forEach((edge) => { for (const id of [edge.s, edge.t]) found.set(id, [...(found.get(id) || []), edge]); });
@@ -172,7 +172,7 @@
   const text = (g, cls, x, y, words) => { const t = make("text", { class: cls, x, y }, g); t.textContent = words; return t; };
 
   function box(n, parent) {
-    const where = `${n.kind === "logit" || n.kind === "direction" ? "" : `at ${plain(n.token, 20)}, position ${n.pos}`}`;
+    const where = `${n.kind === "logit" || n.kind === "direction" || n.pos === null ? "" : `at ${plain(n.token, 20)}, position ${n.pos}`}`;
     const words = `${n.title}${n.label ? ", " + (["logit", "direction"].includes(n.kind) ? plain : named)(n.label, 60) : ""} ${where}${n.pinned ? ", pinned" : ""}`;
     const g = part(n, parent, `node ${n.kind}${n.pinned ? "" : " context"}`, words);
     const small = n.kind === "token", most = small ? 9 : 17;
@@ -182,7 +182,8 @@
     else if (["logit", "direction"].includes(n.kind)) { text(g, "title", n.w / 2, 18, plain(n.label, 15)); text(g, "where", n.w / 2, 33, n.kind === "logit" ? `${n.title} ${ow.share(n.number)}` : n.title); }
     else {
       text(g, "title", n.w / 2, 17, named(n.label || n.title, most));
-      text(g, "where", n.w / 2, 32, `${n.label ? n.title + " " : ""}${plain(n.token, n.label ? 7 : 11)} @${n.pos}`);
+      const at = n.pos === null ? (n.label ? "" : n.what) : `${plain(n.token, n.label ? 7 : 11)} @${n.pos}`;   // components of a task stand at no token
+      text(g, "where", n.w / 2, 32, `${n.label ? n.title + " " : ""}${at}`);
     }
     return { g, data: n };
   }
@@ -281,7 +282,7 @@
   function tell(data) {
     if (data.members) return `${data.name}\n${ow.counted(data.members.length, "node")}, influence ${ow.number(data.number)}\n${data.listed}`;
     const root = ["logit", "direction"].includes(data.kind);
-    return [`${data.title}  ${data.what}`, data.label ? (root ? plain : named)(data.label, 80) : null, root ? null : `at ${JSON.stringify(data.token)}, position ${data.pos}`, `${root ? "probability" : "influence"} ${ow.number(data.number)}`].filter(Boolean).join("\n");
+    return [`${data.title}  ${data.what}`, data.label ? (root ? plain : named)(data.label, 80) : null, root || data.pos === null ? null : `at ${JSON.stringify(data.token)}, position ${data.pos}`, data.pos === null ? (root ? null : `sum of |score| ${ow.number(data.number)}`) : `${root ? "probability" : "influence"} ${ow.number(data.number)}`].filter(Boolean).join("\n");
   }
 
   function listen(svg) {

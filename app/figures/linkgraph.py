@@ -15,13 +15,13 @@ _WHOLE = 7  # tokens; the picture of more may be wider than its frame, and is fi
 def link_figure(graph: CircuitGraph, shown: Arrangement, node: int | None = None, scheme: str = "light") -> go.Figure:
     """Position across, layer upwards, with the edges of a node; the legend stands above."""
     figure = graph_figure(graph, shown=shown, node=node, n_edges=MAX_EDGES, dark=scheme == "dark")
-    many, long = len(graph.tokens) > 12, len(graph.tokens) > _WHOLE
-    margin = {"l": 8 if long else 58, "r": 58 if long else 8, "t": 8, "b": 62 if many else 34}
+    many, long = (len(graph.tokens) > most and not graph.of_task for most in (12, _WHOLE))
+    margin = {"l": 8 if long else 58, "r": 58 if long else 8, "t": 8, "b": 62 if many else 46 if graph.of_task else 34}
     at_end = {"x": 1, "xanchor": "right"} if long else {"x": 0}
     return dress(
         figure,
         scheme,
-        xaxis={**tilt(many), "tickfont": MONO},
+        xaxis={**tilt(many), "tickfont": MONO, "title": "head" if graph.of_task else None},
         yaxis={"side": "right" if long else "left"},
         margin=margin,
         dragmode="pan",

@@ -4,15 +4,20 @@ from threading import RLock
 from typing import Any
 
 from app.library import labels
-from app.library.artifacts import registered
+from app.library.artifacts import is_registered, library, registered
 from app.library.recent_records import Recent
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking import stored_marks
 from circuits.graph.marking.known_labels import with_known_labels
 from circuits.graph.marking.stored_marks import Marked
+from circuits.graph.naming import content_name
 from circuits.graph.store import edges_digest, editing
+from probe.artifacts.folder import place
 from probe.artifacts.json import Json
+from probe.artifacts.manifest import Manifest
+from probe.artifacts.records import stamp_known
 from probe.errors import BadInput
+from probe.methods.results import stored_call
 
 _graphs: Recent[Any] = Recent(4, most=4e8, least=2)
 _shown: Recent[Any] = Recent(4, most=4e8, least=2)
@@ -99,3 +104,40 @@ def forget() -> None:
     """Let go of every graph: another home is looked at, or a process ends."""
     for kept in (_graphs, _shown):
         kept.clear()
+
+
+# -- circuits between components, which are results of methods until somebody opens one ------------------------------------------
+
+COMPONENTS = ("EdgeScores", "ComponentCircuit")
+"""Records that are such circuits."""
+
+
+def component_results() -> list[Manifest]:
+    """Manifests of the stored results that hold one and were not opened yet, newest first."""
+    opened = {parent for _, manifest in library().kinds["graph"] for parent in manifest.parents}
+    kept = [manifest for folder, manifest in library("result").kinds["result"] if manifest.name == folder.name]
+    return [m for m in kept if m.name not in opened and _holds_components(m)]
+
+
+def _holds_components(manifest: Manifest) -> bool:
+    """Whether a result is such a circuit: what was stored says so, or the method that found it."""
+    call = stored_call(manifest)
+    return (call.about.returns if call is not None else manifest.facts.get("what")) in COMPONENTS
+
+
+def opened_circuit(record: Any, result: str = "") -> str:
+    """The name under which a circuit between components is stored as a graph, so that it can be marked; once. result: the name of
+    the stored result that it is of."""
+    from circuits.search.as_graph import component_graph
+
+    graph = component_graph(record)
+    name = content_name(graph)
+    if not is_registered("graph", name):
+        stamp = stamp_known(record)
+        graph.save(place("graph", name), model=stamp, parents=(result,) if result else (), replace=True)
+    return name
+
+
+def is_of_task(manifest: Manifest) -> bool:
+    """Whether a stored graph is a circuit between components of a task, by its manifest."""
+    return manifest.config.get("basis") == "task"

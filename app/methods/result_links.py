@@ -13,7 +13,7 @@ from app.components.parts import Parts, icon
 from app.components.plain_rows import Link
 from app.library import prompts
 from app.library.artifacts import is_registered
-from app.library.graphs import graph_of
+from app.library.graphs import COMPONENTS, graph_of
 from app.library.labels import label_of
 from app.library.models import models
 from app.library.units import latent_number
@@ -93,8 +93,8 @@ def unit_links(model: str, prompt: str | None = None, of: str = "", **chosen: ob
     return link
 
 
-def ways(call: Call | None) -> Parts:
-    """Of a call that made an artifact with a page, a chip to that; of one that is asked of two prompts, to their pages, to the
+def ways(call: Call | None, record: object = None, reference: str = "") -> Parts:
+    """Of a call that made an artifact with a page, a chip to that; of a circuit of components, to its graph; of one that is asked of two prompts, to their pages, to the
     same with them changed about, and to patching."""
     if call is not None and (kept := kept_as(call)):
         kind = call.about.artifact
@@ -103,6 +103,8 @@ def ways(call: Call | None) -> Parts:
             if kind in OPENS and is_registered(kind, kept)
             else []
         )
+    if reference and type(record).__name__ in COMPONENTS:
+        return [_chip(*OPENS["graph"], links.circuit_of_result(reference))]
     found = stored_prompts(call) if call is not None and call.model else {}
     if call is None or len(found) != 2:
         return []

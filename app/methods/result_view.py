@@ -167,8 +167,8 @@ def _look(one: Found, scheme: str, selection: Selection | None) -> Look:
 
 
 def _ways(one: Found) -> Parts:
-    found = result_links.ways(one.call)
-    return [html.Nav(found, className="ow-link-bar", **{"aria-label": "Its prompts on other pages"})] if found else []
+    found = result_links.ways(one.call, one.record, one.name or one.reference)
+    return [html.Nav(found, className="ow-link-bar", **{"aria-label": "The same on other pages"})] if found else []
 
 
 def _differences(a: Call | None, b: Call | None, at: str) -> Part:

@@ -1,5 +1,6 @@
 """One room a page, none of which knows of another; here is the order in which their addresses are tried."""
 
+from app.pages.circuit.page import OF_RESULT as CIRCUIT_OF_RESULT
 from app.pages.circuit.page import PAGE as CIRCUIT
 from app.pages.circuit_list.compare import PAGE as TWO_CIRCUITS
 from app.pages.circuit_list.page import PAGE as CIRCUITS
@@ -22,5 +23,5 @@ from app.pages.unit_browser.page import PAGE as UNITS
 
 PAGES = [
     *(HOME, PROMPTS, PROMPT, TWO_PROMPTS, HEADS, LENS, UNITS, UNITS_OF_A_TABLE, UNIT),
-    *(CIRCUITS, CIRCUIT, TWO_CIRCUITS, PATCHING, TRAINING, RUN, METHODS, METHOD, REPORT, JOBS),
+    *(CIRCUITS, CIRCUIT, CIRCUIT_OF_RESULT, TWO_CIRCUITS, PATCHING, TRAINING, RUN, METHODS, METHOD, REPORT, JOBS),
 ]

@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Bool
 
 from probe.errors import BadInput, brief
-from probe.model.anatomy import anatomy, spot
 from probe.model.sites import Site
 from probe.show.record import Record
 
@@ -148,6 +147,8 @@ class Layout(Record):
 def layout_of(model: "TransformerBridge", apart: bool = False) -> Layout:
     """The edges of a model. apart: tokens and learned positions as two senders. BadInput, with the reason, where its blocks do
     not write heads and MLPs to one stream."""
+    from probe.model.anatomy import anatomy, spot  # needs torch; what is stored of a model is read without
+
     heads, kv_heads, parallel = [], [], []
     for layer in range(int(model.cfg.n_layers)):
         heads.append(spot(Site("z", layer), model).sizes["head"])

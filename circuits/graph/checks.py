@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Bool
 
+from circuits.graph.component_graph import SIDES, ComponentGraph
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from probe.errors import BadInput
 
@@ -23,6 +24,14 @@ def check_graph(graph: Checked, what: str) -> Checked:
     for check in (_shapes, _texts, _nodes, _edges, _chosen):
         if problem := check(graph):
             raise BadInput(f"{what}: {problem}. Write the file again with the program that made it.")
+    return graph
+
+
+def check_sides(graph: ComponentGraph, what: str) -> ComponentGraph:
+    """A circuit of a task whose every edge says what of its receiver it is read by; BadInput otherwise."""
+    side = graph.side
+    if side.shape != graph.edges.weight.shape or side.dtype.kind not in "iu" or ((side < 0) | (side >= len(SIDES))).any():
+        raise BadInput(f"{what}: which side of its receiver reads each edge is not told. Make the graph again.")
     return graph
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
+from circuits.graph.component_graph import FOR, OPPOSED
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph
-from circuits.graph.influence import normalised
 from circuits.graph.naming import described, word
 from circuits.graph.node_positions import Arrangement, arranged
 from probe.show.beside import draws
@@ -33,6 +33,8 @@ SYMBOLS = {
     "mlp": "square-dot",
     "head": "triangle-right",
     "direction": "triangle-up-open",
+    "input": "square",
+    "kv": "diamond-wide",
 }
 COLOURS = {
     "token": "#56B4E9",
@@ -47,6 +49,8 @@ COLOURS = {
     "mlp": "#0072B2",
     "head": "#CC79A7",
     "direction": "#009E73",
+    "input": "#56B4E9",
+    "kv": "#E69F00",
 }
 "Okabe-Ito colours, told apart by symbol too."
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
@@ -55,8 +59,11 @@ PUSHES = "Solid edges push a node the way it went (up; a unit below zero, furthe
 """What every picture of edges says of its lines. See `CircuitGraph.pushes`."""
 _INK = {False: ("#0a6ebd", "#c8561b", "#2f5d8c", "#b07a1e"), True: ("#5aaef0", "#f08a52", "#e4e7ec", "#d9a441")}
 "On a light and on a dark ground: edges with and against, the chosen node's ring, the rings of pins."
+_NAMED = 90
+"Components that have their names beside them, at most."
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
+Ends, Bent = Float[np.ndarray, "line 2"], Float[np.ndarray, "line 3"]
 Lines = tuple[Int[np.ndarray, " line"], Int[np.ndarray, " line"], Float[np.ndarray, " line"]]
 """Source, target, and strength, above 0 where it pushes its target the way that went."""
 
@@ -77,7 +84,7 @@ def graph_figure(
     way it went, dashed ones against it (`CircuitGraph.pushes`). Rings are pins.
     """
     if not isinstance(shown, Arrangement):
-        shown = arranged(graph, graph.prune().nodes if shown is None else shown)
+        shown = arranged(graph, graph.first_shown if shown is None else shown)
     figure = go.Figure(link_traces(graph, shown, node, n_edges, dark))
     figure.add_trace(_ring(shown, graph.chosen, _INK[dark][3], 17, 1.6, "pinned"))
     sizes = _sizes(graph, shown.nodes)
@@ -91,7 +98,7 @@ def graph_figure(
     figure.update_xaxes(**axis, range=[-0.5, float(shown.columns[-1]) + 0.5], showgrid=False, zeroline=False)
     figure.update_yaxes(
         tickvals=[-1, *layers, graph.n_layers],
-        ticktext=["tokens", *(f"L{i}" for i in layers), "logits"],
+        ticktext=["input" if graph.of_task else "tokens", *(f"L{i}" for i in layers), "logits"],
         range=[-1.8, graph.n_layers + 0.9],
         zeroline=False,
     )
@@ -111,20 +118,23 @@ def link_traces(
     it went and for those against it (dashed, so that colour is never the only mark), and the ring around the node."""
     source, target, strength = strongest_edges(graph, shown, node, n_edges)
     at = np.searchsorted(shown.nodes, (source, target))
-    x, y = (np.stack([c[at[0]], c[at[1]]], 1).round(3) for c in (shown.x, shown.y))
+    x, y = (np.stack([c[at[0]], c[at[1]]], 1) for c in (shown.x, shown.y))
+    if graph.of_task:
+        x, y = _bowed(x, y)
+    shape, names = ("spline", (FOR, OPPOSED)) if graph.of_task else ("linear", (WITH, AGAINST))
     top = float(np.abs(strength).max(initial=0.0)) or 1.0
     place = np.minimum((np.abs(strength) / top * len(_WIDTHS)).astype(int), len(_WIDTHS) - 1)
     traces = []
     for i in range(N_EDGE_TRACES):
         with_it, width = i < len(_WIDTHS), i % len(_WIDTHS)
         mine = np.flatnonzero((place == width) & ((strength > 0) == with_it))
-        line = {"width": _WIDTHS[width], "color": _INK[dark][not with_it], "dash": "solid" if with_it else "4px,3px"}
+        line = {"width": _WIDTHS[width], "color": _INK[dark][not with_it], "dash": "solid" if with_it else "4px,3px", "shape": shape}
         traces.append(
             go.Scatter(
                 x=_with_gaps(x[mine]),
                 y=_with_gaps(y[mine]),
                 mode="lines",
-                name=WITH if with_it else AGAINST,
+                name=names[not with_it],
                 line=line,
                 opacity=0.65 if node is not None else 0.4,
                 hoverinfo="skip",
@@ -134,9 +144,17 @@ def link_traces(
     return [*traces, _ring(shown, [] if node is None else [node], _INK[dark][2], 22, 2.2)]
 
 
-def _with_gaps(ends: Float[np.ndarray, "line 2"]) -> list[float | None]:
+def _bowed(x: Ends, y: Ends) -> tuple[Bent, Bent]:
+    """Lines with a bend in the middle, the more the longer they are: components stand in columns, and straight lines through those
+    between them could not be told apart."""
+    rise = y[:, 1] - y[:, 0]
+    bend = np.where(x[:, 1] > x[:, 0], -0.11, 0.11) * np.minimum(rise, 12)
+    return np.stack([x[:, 0], x.mean(1) + bend, x[:, 1]], 1), np.stack([y[:, 0], y.mean(1), y[:, 1]], 1)
+
+
+def _with_gaps(ends: Float[np.ndarray, "line point"]) -> list[float | None]:
     """Lines end to end as plotly takes them: nothing between one and the next."""
-    return [value for pair in ends.tolist() for value in (*pair, None)]
+    return [value for pair in ends.round(3).tolist() for value in (*pair, None)]
 
 
 def strongest_edges(graph: CircuitGraph, shown: Arrangement, node: int | None, n_edges: int) -> Lines:
@@ -144,14 +162,17 @@ def strongest_edges(graph: CircuitGraph, shown: Arrangement, node: int | None, n
     since what is strong in itself is not strong in the graph."""
     e, there = graph.edges, np.zeros(len(graph.nodes), bool)
     there[shown.nodes] = True
-    if node is None:
-        rows = np.flatnonzero(there[e.source] & there[e.target])
-        flow = normalised(graph)[rows] * (graph.influence + graph.probability)[e.target[rows]]
+    if node is None or (graph.of_task and graph.roots[node]):  # all of a circuit runs into its logits
+        drawn = there[e.source] & there[e.target]
+        rows = np.flatnonzero(drawn if shown.edges is None else drawn & shown.edges)
+        n_edges = n_edges if shown.edges is None else len(rows)
+        flow = graph.flow(rows)
         order = np.argsort(-flow, kind="stable")[:n_edges]
         rows, size = rows[order], flow[order]
     else:
         ways = [(np.flatnonzero(ends == node), others) for ends, others in ((e.target, e.source), (e.source, e.target))]
         ways = [rows[there[others[rows]]] for rows, others in ways] if there[node] else []
+        ways = ways if shown.edges is None else [rows[shown.edges[rows]] for rows in ways]
         rows = np.array([i for r in ways for i in r[np.argsort(-np.abs(e.weight[r]), kind="stable")[:n_edges]]], int)
         size = np.abs(e.weight[rows])
     return e.source[rows], e.target[rows], size * np.sign(graph.pushes[rows])
@@ -166,11 +187,14 @@ def _sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[np.nd
 
 def _nodes(graph: CircuitGraph, shown: Arrangement, kind: str, sizes: np.ndarray, dark: bool) -> go.Scatter:
     where = graph.nodes.kind[shown.nodes] == KINDS.index(kind)
+    named = graph.of_task and len(shown.nodes) <= _NAMED
+    written = {"text": [graph.name(i) for i in shown.nodes[where].tolist()], "textposition": "middle right", "textfont": {"size": 10}} if named else {}
     hollow, edge = "open" in SYMBOLS[kind], "rgba(18,21,26,.7)" if dark else "rgba(255,255,255,.6)"
     return go.Scatter(
         x=np.round(shown.x[where], 3),
         y=np.round(shown.y[where], 3),
-        mode="markers",
+        mode="markers+text" if named else "markers",
+        **written,
         name=word(kind),
         marker={
             "symbol": SYMBOLS[kind],

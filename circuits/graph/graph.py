@@ -10,7 +10,7 @@ and `residual` says how far the arithmetic is from that. Kinds of nodes stand in
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -64,6 +64,9 @@ class CircuitGraph(Record, figure=True, page=True):
     supernodes: dict[str, list[int]] = field(default_factory=dict)
     pinned: list[int] = field(default_factory=list)
 
+    of_task: ClassVar[bool] = False
+    "Whether it is a circuit of components on a task (`ComponentGraph`), and not what one prompt was traced to."
+
     def summary(self) -> str:
         """One sentence: what it explains, by how many nodes and edges, and how exactly."""
         known = "unknown" if np.isnan(self.residual_relative) else f"{self.residual_relative:.1e}"
@@ -100,6 +103,12 @@ class CircuitGraph(Record, figure=True, page=True):
         more of what it is, so it counts as positive here. Roots keep their sign: an edge raises or lowers what is explained."""
         return self.edges.weight * self.way[self.edges.target]
 
+    def flow(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
+        """How much influence runs along these edges."""
+        e, size = self.edges, np.abs(self.edges.weight).astype(np.float64)
+        ends, total = e.target[rows], np.bincount(e.target, size, minlength=len(self.nodes))
+        return size[rows] / np.maximum(total, 1e-30)[ends] * (self.influence + self.probability)[ends]
+
     @cached_property
     def influence(self) -> Float[np.ndarray, " node"]:
         """Influence of every node on the logits, through paths of every length."""
@@ -119,18 +128,31 @@ class CircuitGraph(Record, figure=True, page=True):
         """`Pruned(nodes, edges, scores)`: the fewest nodes and edges that hold these shares of the influence."""
         return through.prune(self, node_threshold, edge_threshold)
 
+    @property
+    def first_shown(self) -> Bool[np.ndarray, " node"]:
+        """Nodes that a picture begins with: what pruning keeps."""
+        return self.prune().nodes
+
     def incoming(self, node: int) -> Edges:
         """Edges into a node, strongest first."""
-        return self._edges(self.edges.target == node)
+        return self.edges_at(self.numbers_of(node, "in"))
 
     def outgoing(self, node: int) -> Edges:
         """Edges out of a node, strongest first."""
-        return self._edges(self.edges.source == node)
+        return self.edges_at(self.numbers_of(node, "out"))
 
-    def _edges(self, mask: Bool[np.ndarray, " edge"]) -> Edges:
-        rows = np.flatnonzero(mask)
-        rows = rows[np.argsort(-np.abs(self.edges.weight[rows]), kind="stable")]
+    def numbers_of(self, node: int, direction: Literal["in", "out"]) -> Int[np.ndarray, " some"]:
+        """Which edges run into a node or out of it, strongest first."""
+        rows = np.flatnonzero((self.edges.target if direction == "in" else self.edges.source) == node)
+        return rows[np.argsort(-np.abs(self.edges.weight[rows]), kind="stable")]
+
+    def edges_at(self, rows: Int[np.ndarray, " some"]) -> Edges:
+        """Some of the edges, by number."""
         return Edges(self.edges.source[rows], self.edges.target[rows], self.edges.weight[rows])
+
+    def other_end(self, edge: int, direction: Literal["in", "out"]) -> str:
+        """The node that an edge comes from, or runs into."""
+        return self.name(int((self.edges.source if direction == "in" else self.edges.target)[edge]))
 
     def name(self, node: int) -> str:
         """`L5N120@3 ' is'`: what a node is and where."""
@@ -215,13 +237,17 @@ class CircuitGraph(Record, figure=True, page=True):
             chances = dict(zip(("probability", "other_probability"), known, strict=False))
         return {**named, **chances, "logit": finite(self.nodes.value[root])}
 
+    def told(self) -> list[str]:
+        """The graph in sentences."""
+        return words.told(self)
+
     def panels(self) -> list[Panel]:
         """What it explains and by how much, its picture, and its most influential nodes."""
         return [
             Figure("Circuit", self.figure),
             Rows("Most influential nodes", self.rows(100)),
             Sentence(self.summary()),
-            *map(Sentence, words.told(self)),
+            *map(Sentence, self.told()),
         ]
 
     def report(self) -> dict[str, Any]:

@@ -28,15 +28,20 @@ ChosenNodes = Sequence[int | str] | int | str | Rule | None
 """Nodes by number, name or `top:20` and `pinned`; or a rule that chooses in any graph; what None means each function says."""
 
 
-def read_graph(graph: GraphName) -> CircuitGraph:
-    """The graph itself. BadInput for what is none."""
-    if isinstance(graph, CircuitGraph):
-        return graph
-    if not isinstance(graph, str | Path):
-        raise BadInput(f"A graph is one of trace(), or the name of a stored one; {brief(graph)} came.")
-    from circuits.graph.store import load_graph
+def read_graph(graph: GraphName, *, of_task: bool = False) -> CircuitGraph:
+    """The graph itself. of_task: whether a circuit of components on a task will do. BadInput for what is none, or of no such kind."""
+    if not isinstance(graph, CircuitGraph):
+        if not isinstance(graph, str | Path):
+            raise BadInput(f"A graph is one of trace(), or the name of a stored one; {brief(graph)} came.")
+        from circuits.graph.store import load_graph
 
-    return load_graph(graph)
+        graph = load_graph(graph)
+    if graph.of_task and not of_task:
+        raise BadInput(
+            f"This is a circuit of components ({brief(graph.prompt)}): it has no prompt, and its scores do not sum to what they run "
+            "into. This is asked of the graph of one prompt, of trace(); such a circuit is tested by `faithfulness`."
+        )
+    return graph
 
 
 def stored_in(graph: CircuitGraph) -> Path | None:

@@ -25,6 +25,8 @@ WITH_COLOUR, AGAINST_COLOUR = "#2f8fd8", "#e0731d"  # lighter than the figures':
 @shows
 def graph_html(graph: "CircuitGraph") -> str:
     """The strongest nodes and edges where they stand, whether the graph adds up, and its most influential nodes."""
+    if graph.of_task:
+        return block(links_html(graph), table_html(graph.rows(12), "Components"), title=graph.summary())
     report = graph.report()
     residual = report["conservation_residual"]
     facts = {
@@ -50,10 +52,11 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
 
     chosen: nodes to draw, by default those that pruning keeps; of either the most influential, and always what is explained.
     """
+    from circuits.graph.component_graph import SPEAKS
     from circuits.graph.figures import PUSHES
     from circuits.graph.node_positions import arranged
 
-    shown = arranged(graph, _strongest(graph, graph.prune().nodes if chosen is None else chosen))
+    shown = arranged(graph, _strongest(graph, graph.first_shown if chosen is None else chosen))
     step = min(_LAYER, _MOST_HEIGHT / (graph.n_layers + 2))
     wide = (_W - _LEFT - 10) / max(float(shown.columns[-1]), 1.0)
     across = dict(zip(shown.nodes.tolist(), (_LEFT + shown.x * wide).tolist(), strict=True))
@@ -64,7 +67,7 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
     drawn = (
         f"{len(shown.nodes)} of {len(graph.nodes):,} nodes and {len(edges)} of {len(graph.edges):,} edges are drawn; "
     )
-    said = note(f"{drawn}larger nodes have more influence. {PUSHES}")
+    said = note(f"{drawn}larger nodes have more influence. {SPEAKS if graph.of_task else PUSHES}")
     return svg(parts, _W, height, "link graph", mono=True) + said
 
 
@@ -106,7 +109,7 @@ def _marks(graph: "CircuitGraph", across: Places, up: Places) -> list[str]:
         r = 2.5 + 6 * float(np.sqrt(max(graph.influence[i] / most, graph.probability[i])))
         name = f"<title>{text(graph.name(i), 80)}, influence {graph.influence[i]:.3g}</title>"
         style = f"fill='{COLOURS[kind]}' stroke='currentColor' stroke-opacity='0.5' stroke-width='0.6'"
-        if kind in ("token", "position"):
+        if kind in ("token", "position", "input"):
             found.append(
                 f"<rect x='{x - r:.1f}' y='{y - r:.1f}' width='{2 * r:.1f}' height='{2 * r:.1f}' {style}>{name}</rect>"
             )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from circuits.graph.graph import CircuitGraph
     from probe.artifacts.manifest import Manifest
 
-_BASES = {"mixed": "latents and neurons"}
-_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads"}
+_BASES = {"mixed": "latents and neurons", "task": "components of a task"}
+_PLURALS = {"neuron": "neurons", "latent": "latents", "mlp": "MLPs", "head": "heads", "kv": "shared keys and values"}
 
 
 def told(graph: "CircuitGraph") -> list[str]:
@@ -72,6 +72,10 @@ def provenance(graph: "CircuitGraph", manifest: "Manifest") -> list[tuple[str, s
 
 def numbers(graph: "CircuitGraph", node: int) -> list[tuple[str, float]]:
     """What is known of a node, by name: of a root its probability or weight, of a difference both tokens' probabilities."""
+    if graph.of_task:
+        size = np.nan if graph.roots[node] else graph.influence[node]
+        told = (("net score", graph.nodes.value[node]), ("sum of |score|", size))
+        return [(name, float(value)) for name, value in told if not np.isnan(value)]
     direction = bool(graph.nodes.where("direction")[node])
     told = graph.target(node) if direction else {}
     pair = told.get("other_probability") is not None

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from circuits.graph.component_graph import ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.nodes import KINDS, ROOTS, UNITS
 from probe.model.unit_names import LETTERS, unit_name
@@ -17,6 +18,7 @@ _WORDS = {
     "error": "reconstruction error",
     "first": "first position",
     "mlp": "whole MLP",
+    "kv": "shared keys and values",
 }
 _SHORT = {"rest": "others", "mlp": "MLP"}
 
@@ -39,6 +41,8 @@ def word(kind: str) -> str:
 
 def short(graph: CircuitGraph, node: int) -> str:
     """`L5N120`, `L5H3`, `token`, `L3 bias`, `logit`: what a node is, without where."""
+    if graph.of_task:
+        return graph.name(node)
     kind, layer, unit = KINDS[graph.nodes.kind[node]], int(graph.nodes.layer[node]), int(graph.nodes.unit[node])
     if kind in LETTERS:
         return unit_name(kind, layer, unit)
@@ -65,6 +69,8 @@ def below(graph: CircuitGraph, node: int) -> bool:
 
 def described(graph: CircuitGraph, node: int) -> str:
     """All of it for a hover text, escaped."""
+    if isinstance(graph, ComponentGraph):
+        return _component(graph, node)
     kind = KINDS[graph.nodes.kind[node]]
     parts = [
         f"<b>{label_text(short(graph, node), 24)}</b>  {word(kind)}",
@@ -81,3 +87,15 @@ def described(graph: CircuitGraph, node: int) -> str:
         parts.append("below zero: it writes the opposite of its direction")
     parts.append(f"influence {graph.influence[node]:.4f}")
     return "<br>".join(parts)
+
+
+def _component(graph: ComponentGraph, node: int) -> str:
+    """A component, and what its edges come to."""
+    what = word(KINDS[graph.nodes.kind[node]]) if graph.explained[node] and not graph.roots[node] else ""
+    return "<br>".join(
+        [
+            f"<b>{label_text(graph.name(node), 24)}</b>  {what}",
+            *([label_text(label(graph, node), 120)] if label(graph, node) else []),
+            *([f"its edges together {figures(graph.net[node])}, sizes {figures(graph.influence[node])}"] if graph.scored else []),
+        ]
+    )

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.graph_arguments import GraphName, read_graph
+from probe.artifacts.json import finite
 from probe.methods import Doc, method
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
@@ -107,20 +108,25 @@ def node_edges(
     >>> abs(around.constant + sum(w for _, w in around.incoming) + around.weaker_incoming - around.value) < 1e-3
     True
     """
-    graph = read_graph(graph)
+    graph = read_graph(graph, of_task=True)
     return NodesEdges(graph.prompt, [_around(graph, i, k) for i in graph.find(node)])
 
 
 def _around(graph: CircuitGraph, node: int, k: int) -> NodeEdges:
-    into, out = graph.incoming(node), graph.outgoing(node)
+    weight = graph.edges.weight
+    into, out = graph.numbers_of(node, "in"), graph.numbers_of(node, "out")
     return NodeEdges(
-        **graph.row(node),
+        node=graph.name(node),
+        kind=KINDS[graph.nodes.kind[node]],
+        influence=float(graph.influence[node]),
+        cancellation=finite(graph.cancellation[node]),
+        activation=finite(graph.nodes.activation[node]),
         number=node,
         label=graph.unit_tokens[node],
         value=float(graph.nodes.value[node]),
         constant=float(graph.constant[node]) if graph.explained[node] else None,
-        incoming=[(graph.name(int(i)), float(w)) for i, w in list(zip(into.source, into.weight))[:k]],
-        weaker_incoming=float(into.weight[k:].sum()),
-        outgoing=[(graph.name(int(i)), float(w)) for i, w in list(zip(out.target, out.weight))[:k]],
-        weaker_outgoing=float(out.weight[k:].sum()),
+        incoming=[(graph.other_end(i, "in"), float(weight[i])) for i in into[:k].tolist()],
+        weaker_incoming=float(weight[into[k:]].sum()),
+        outgoing=[(graph.other_end(i, "out"), float(weight[i])) for i in out[:k].tolist()],
+        weaker_outgoing=float(weight[out[k:]].sum()),
     )

@@ -1,29 +1,35 @@
 """Where the nodes of a graph stand in its picture: positions across, layers upwards, none on another.
 
 Nodes of one position and layer stand side by side, the most influential in the middle, in lines of up to `_LINE`. A column is as
-wide as its longest line, since most nodes stand at few positions.
+wide as its longest line, since most nodes stand at few positions. Components of a task have no position: their column is their number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.link_graph_nodes import shown_at
+
+if TYPE_CHECKING:
+    from circuits.graph.component_graph import ComponentGraph
 
 _LINE = 9  # nodes side by side
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Shown nodes (indices) with their coordinates, the borders of the columns, and the share of influence they hold."""
+    """Shown nodes (indices) with their coordinates, the borders of the columns, and the share of influence they hold. edges: those
+    that may be drawn; None: any between them."""
 
     nodes: Int[np.ndarray, " shown"]
     x: Float[np.ndarray, " shown"]
     y: Float[np.ndarray, " shown"]
     columns: Float[np.ndarray, " edge"]
     held: float
+    edges: Bool[np.ndarray, " edge"] | None = None
 
     @property
     def centres(self) -> Float[np.ndarray, " pos"]:
@@ -39,6 +45,8 @@ def arrange(graph: CircuitGraph, keep: float) -> Arrangement:
 def arranged(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> Arrangement:
     """These nodes in their places."""
     nodes = np.flatnonzero(shown)
+    if graph.of_task:
+        return _components(graph, nodes)
     held = float(graph.influence[nodes].sum() / max(float(graph.influence.sum()), 1e-30))
     cells: dict[tuple[int, int], list[int]] = {}
     for i in np.argsort(-graph.influence[nodes], kind="stable"):
@@ -57,3 +65,18 @@ def arranged(graph: CircuitGraph, shown: Bool[np.ndarray, " node"]) -> Arrangeme
                 x[i] = centres[pos] + (place + 1) // 2 * (-1 if place % 2 else 1)
                 y[i] = layer + (((line + 0.5) / lines - 0.5) * 0.75 if lines > 1 else 0.0)
     return Arrangement(nodes, x, y, columns, held)
+
+
+_BELOW = {"kv": -0.34, "mlp": 0.34}  # of a layer, what is read before its heads write, and what writes after them
+
+
+def _components(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Arrangement:
+    """Heads in columns by number and the MLP in the last, so that a component stands where it does in any other circuit."""
+    columns = np.arange(len(graph.tokens) + 1, dtype=float)
+    kinds = np.array([_BELOW.get(KINDS[k], 0.0) for k in graph.nodes.kind[nodes]])
+    return Arrangement(nodes, graph.nodes.pos[nodes] + 0.5, graph.nodes.layer[nodes] + kinds, columns, 1.0)
+
+
+def of_edges(graph: "ComponentGraph", edges: Bool[np.ndarray, " edge"]) -> Arrangement:
+    """The ends of these edges in their places, with these edges alone."""
+    return replace(arranged(graph, graph.touched(edges)), edges=edges, held=graph.held(edges))

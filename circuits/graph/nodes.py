@@ -8,8 +8,10 @@
     first      all that a layer's units write at the first       direction  what is read along a given direction, or the
                position, where that is the same in every prompt             difference of two logits
     head       one attention head at one (query) position        mlp        a whole MLP at one position
+    input      what is there before the first layer, over       kv         keys and values that several heads of a circuit of a
+               all positions, in a circuit of a task                        task share
 
-Tokens, positions, biases, `first`, `rest` and `error` are leaves. Logits and directions are roots: what the graph explains.
+Tokens, positions, biases, `first`, `rest`, `error` and `input` are leaves. Logits and directions are roots: what the graph explains.
 A head or a whole MLP writes a vector, so its value is what that vector contributes to the roots (weighted by `probability`)
 through every path of the frozen model.
 """
@@ -26,9 +28,10 @@ from probe.show.record import Record
 KINDS = (
     *("token", "position", "bias", "neuron", "latent", "rest", "error", "logit"),
     *("first", "mlp", "head", "direction"),
+    *("input", "kv"),
 )
 """Kinds of nodes; stored as indices, so new ones go to the end."""
-UNITS = ("neuron", "latent", "mlp", "head")
+UNITS = ("neuron", "latent", "mlp", "head", "kv")
 ROOTS = ("logit", "direction")
 
 

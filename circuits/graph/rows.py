@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from circuits.graph.component_graph import FOR, SIDES, ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking.marks import Marks
 from circuits.graph.naming import below, label, short, titled, word
@@ -25,6 +26,7 @@ WRITES_OPPOSITE = "Below zero here, so it writes the opposite: it promotes what 
 BELOW_SOME = (
     "Some of these are below zero: a negative weight pushes them further down, the way they went. Bars show that."
 )
+SCORES = "A score is what the metric changes by when the edge carries the corrupted run: below 0 where it speaks for the right answer."
 FOUND, LISTED = 40, 200  # nodes that answer a search, nodes of the graph
 _NODE, _TOKEN = column("unit", "node", "unit"), column("token", kind="token")
 _KIND, _POSITION, _GROUP = column("kind"), column("position"), column("group")
@@ -35,8 +37,8 @@ _ACTIVATION = column("activation", "activation or probability", "num")
 def edge_rows(graph: CircuitGraph, node: int, direction: Literal["in", "out"] = "in", k: int = MAX_LISTED) -> list[Row]:
     """The k strongest edges into or out of a node, and the others as one row; into a node, with the constant, they add up to its
     value. pushes: the weight, above 0 where it pushes the target the way that went. share: of the sum of |weight|."""
-    into = direction == "in"
-    edges = graph.incoming(node) if into else graph.outgoing(node)
+    into, numbers = direction == "in", graph.numbers_of(node, direction)
+    edges = graph.edges_at(numbers)
     ends = edges.source if into else edges.target
     total = float(np.abs(edges.weight).sum()) or 1.0
     rows = [
@@ -45,16 +47,22 @@ def edge_rows(graph: CircuitGraph, node: int, direction: Literal["in", "out"] = 
             "unit": titled(graph, int(i), 34),
             "label": label(graph, int(i)),
             "token": token_of(graph, int(i)),
-            "pushes": float(w * graph.way[t]),
+            "side": _side(graph, int(number)),
+            "pushes": float(graph.pushes[number]),
             "weight": float(w),
             "share": abs(float(w)) / total,
         }
-        for i, t, w in zip(ends[:k], edges.target[:k], edges.weight[:k], strict=True)
+        for i, w, number in zip(ends[:k], edges.weight[:k], numbers[:k], strict=True)
     ]
     if len(edges) > k:
         others = edges.weight[k:].astype(np.float64)
         rows.append(_sum(f"{len(others):,} weaker edges", float(others.sum()), float(np.abs(others).sum()) / total))
     return [*rows, *(_closing(graph, node, edges) if into and graph.explained[node] else [])]
+
+
+def _side(graph: CircuitGraph, edge: int) -> str:
+    """What of its receiver an edge is read by; of a graph of one prompt that is not told."""
+    return SIDES[int(graph.side[edge])] if isinstance(graph, ComponentGraph) else ""
 
 
 def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[Row]:
@@ -71,7 +79,7 @@ def _closing(graph: CircuitGraph, node: int, edges: Edges) -> list[Row]:
 
 
 def _sum(text: str, weight: float, share: float | None = None) -> Row:
-    empty = {"node": None, "label": "", "token": None, "pushes": None}
+    empty = {"node": None, "label": "", "token": None, "side": None, "pushes": None}
     return {**empty, "unit": text, "weight": weight, "share": share}
 
 
@@ -87,20 +95,24 @@ def node_row(graph: CircuitGraph, node: int) -> Row:
         "position": int(graph.nodes.pos[node]),
         "influence": None if root else float(graph.influence[node]),
         "activation": float(graph.probability[node]) if root else finite(graph.nodes.activation[node]),
+        **({"net": float(graph.net[node]), "activation": None} if isinstance(graph, ComponentGraph) and graph.scored else {}),
     }
 
 
 def token_of(graph: CircuitGraph, node: int) -> str:
-    """What a root explains; of every other node the token it stands at."""
+    """What a root explains; of every other node the token it stands at; components stand at none."""
+    if graph.of_task:
+        return ""
     return graph.unit_tokens[node] if graph.roots[node] else graph.tokens[graph.nodes.pos[node]]
 
 
 def node_words(graph: CircuitGraph, node: int, shown: Arrangement | None = None) -> list[str]:
     """What a node is and where, in sentences; and whether it is among the shown ones."""
-    place = f"{'of' if graph.roots[node] else 'at'} {token_of(graph, node)!r}, position {graph.nodes.pos[node]}"
+    place = f" {'of' if graph.roots[node] else 'at'} {token_of(graph, node)!r}, position {graph.nodes.pos[node]}"
+    place = ("" if graph.explained[node] else ": embeddings") if graph.of_task else place
     lost = shown is not None and node not in shown.nodes
     return [
-        f"{word(KINDS[graph.nodes.kind[node]])} {place}",
+        f"{word(KINDS[graph.nodes.kind[node]])}{place}",
         *([WRITES_OPPOSITE] if below(graph, node) else []),
         *(["Not shown in the link graph: keep more nodes to see it there."] if lost else []),
     ]
@@ -109,7 +121,7 @@ def node_words(graph: CircuitGraph, node: int, shown: Arrangement | None = None)
 def looked_for(graph: CircuitGraph, text: str) -> list[int]:
     """Nodes whose name, label or token holds `text`, whatever its case, most influential first."""
     wanted = text.strip().casefold()
-    at_token = [wanted in t.casefold() for t in graph.tokens]
+    at_token = [wanted in t.casefold() and not graph.of_task for t in graph.tokens]
     return [
         i
         for i in np.argsort(-(graph.influence + graph.probability), kind="stable").tolist()
@@ -135,14 +147,24 @@ def edge_table(graph: CircuitGraph, node: int, direction: str) -> Table:
     turned = any(r["pushes"] is not None and r["pushes"] * r["weight"] < 0 for r in rows)
     columns = [
         column("unit", "from" if into else "to", "unit"),
-        column("token", "at", "token"),
-        column("pushes", "", "signed", title="to the right: pushes it the way it went"),
-        column("weight", kind="num"),
-        column("share", kind="share", wide=True, title="share of the sum of |weight| in this direction"),
+        column("side", "read as") if graph.of_task else column("token", "at", "token"),
+        column("pushes", "", "signed", title=f"to the right: {FOR if graph.of_task else 'pushes it the way it went'}"),
+        column("weight", "score" if graph.of_task else "weight", kind="num"),
+        column("share", kind="share", wide=True, title="share of the sum of sizes in this direction"),
     ]
-    note = (BELOW if into else BELOW_SOME) if turned else ""
+    note = SCORES if graph.of_task else "" if not turned else BELOW if into else BELOW_SOME
     label = f"Edges {'into' if into else 'out of'} {short(graph, node)}"
     return {"columns": columns, "rows": [picked(r) for r in rows], "note": note, "label": label}
+
+
+def _columns(graph: CircuitGraph, *columns: Row) -> list[Row]:
+    """Of components no token, position or activation, but what their edges come to."""
+    if not graph.of_task:
+        return list(columns)
+    named = {"bar": "size", "influence": "sum of |score|"}
+    kept = [one for one in columns if one["key"] not in ("token", "position", "activation")]
+    kept = [{**one, "label": named[one["key"]] if one["label"] else ""} if one["key"] in named else one for one in kept]
+    return [*kept, column("net", "net score", "num", title="what the scores of its edges come to together")]
 
 
 def found_table(graph: CircuitGraph, text: str) -> Table:
@@ -150,7 +172,7 @@ def found_table(graph: CircuitGraph, text: str) -> Table:
     hits = looked_for(graph, text)
     more = f"The first {FOUND} of {len(hits):,} nodes." if len(hits) > FOUND else ""
     return {
-        "columns": [_NODE, _KIND, _TOKEN, _POSITION, _INFLUENCE, _ACTIVATION],
+        "columns": _columns(graph, _NODE, _KIND, _TOKEN, _POSITION, _INFLUENCE, _ACTIVATION),
         "rows": [picked(node_row(graph, i)) for i in hits[:FOUND]],
         "note": more if hits else "No node has this name, label or token.",
         "label": "Nodes found",
@@ -166,7 +188,7 @@ def node_table(graph: CircuitGraph, shown: Arrangement, position: int | None = N
     listed = [*first[~graph.roots[first]][:LISTED], *roots[np.argsort(-graph.probability[roots])]]
     rows = [picked(node_row(graph, int(i))) for i in listed]
     return {
-        "columns": [_NODE, _KIND, _TOKEN, _POSITION, _METER, {**_INFLUENCE, "label": ""}, _ACTIVATION],
+        "columns": _columns(graph, _NODE, _KIND, _TOKEN, _POSITION, _METER, {**_INFLUENCE, "label": ""}, _ACTIVATION),
         "rows": [{**r, "bar": None if r["influence"] is None else r["influence"] / top} for r in rows],
         "note": f"The first {LISTED} of {len(first):,} nodes." if len(first) > LISTED else "",
         "label": "Nodes of the graph",
@@ -177,7 +199,7 @@ def pin_table(graph: CircuitGraph, marks: Marks) -> Table:
     """What is pinned, group by group."""
     order = sorted(marks.chosen, key=lambda i: (marks.group_of(i) or "\uffff", -graph.influence[i]))
     return {
-        "columns": [_NODE, _GROUP, _KIND, _TOKEN, _POSITION, _INFLUENCE, _ACTIVATION],
+        "columns": _columns(graph, _NODE, _GROUP, _KIND, _TOKEN, _POSITION, _INFLUENCE, _ACTIVATION),
         "rows": [{**picked(node_row(graph, i)), "group": marks.group_of(i) or ""} for i in order],
         "note": "" if order else "Nothing is pinned.",
         "label": "Pinned nodes",

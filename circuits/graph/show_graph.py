@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.graph_arguments import GraphName, read_graph
-from circuits.graph.in_words import marked, told
+from circuits.graph.in_words import marked
 from circuits.graph.node_edges import NodesEdges, node_edges
 from probe.methods import Doc, tool
 from probe.show.panels import Panel, Rows, Sentence
@@ -31,7 +31,7 @@ class GraphShown(Record):
         """The nodes, then the graph in sentences."""
         title = f"Most influential nodes for {quoted(self.graph.prompt)}" if self.nodes else "There is no such node."
         first = Rows(title, self.rows()) if self.nodes else Sentence(title)
-        return [first, *map(Sentence, told(self.graph))]
+        return [first, *map(Sentence, self.graph.told())]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -61,7 +61,7 @@ def show_graph(
     >>> len(ow.show_graph("small", top=3).rows())
     3
     """
-    found = read_graph(graph)
+    found = read_graph(graph, of_task=True)
     if node is not None:
         return NodesShown(**vars(node_edges(found, node, k=top)))
     return GraphShown(found, found.rows(top, kind=kind or ()))

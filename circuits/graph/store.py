@@ -19,7 +19,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from circuits.graph.checks import check_graph
+from circuits.graph.checks import check_graph, check_sides
+from circuits.graph.component_graph import ComponentGraph
 from circuits.graph.graph import UNITS, CircuitGraph, Edges, Nodes
 from probe.artifacts.consistent_read import read_consistently
 from probe.artifacts.json import plain, write_json
@@ -47,7 +48,7 @@ from probe.show.opening import came_from
 
 GRAPH, TEXT = "graph.safetensors", "graph.json"
 UNTRACED = "Trace a prompt and save_graph it, or run `openwork trace`."
-_ARRAYS = ("constant", "probability")
+_ARRAYS, _SIDE = ("constant", "probability"), "edges.side"
 _SMALL = {
     "kind": np.int8,
     "layer": np.int32,
@@ -55,6 +56,7 @@ _SMALL = {
     "unit": np.int32,
     "source": np.int32,
     "target": np.int32,
+    "side": np.int8,
 }
 _TEXT = {f.name: f for f in fields(CircuitGraph) if f.name not in ("nodes", "edges", *_ARRAYS)}
 _UNKNOWN = ("residual", "residual_relative")
@@ -83,6 +85,8 @@ def save_graph(
     arrays = {f"nodes.{f.name}": getattr(graph.nodes, f.name) for f in fields(Nodes)}
     arrays |= {f"edges.{f.name}": getattr(graph.edges, f.name) for f in fields(Edges)}
     arrays |= {n: getattr(graph, n) for n in _ARRAYS}
+    if isinstance(graph, ComponentGraph):
+        arrays[_SIDE] = graph.side
     small = _SMALL | {"weight": graph.edges.weight.dtype}  # as they were made: float32, or float64 for a float64 model
     packed = {k: np.ascontiguousarray(v.astype(small.get(k.split(".")[-1], np.float64))) for k, v in arrays.items()}
     report = {k: v for k, v in graph.report().items() if k not in ("convention", "freeze_check")}
@@ -161,7 +165,10 @@ def _assembled(arrays: Mapping[str, np.ndarray], text: Any, folder: Path) -> Cir
     whole: dict[str, Any] = {**{n: arrays[n] for n in _ARRAYS}, **known}
     draft = {"supernodes": {}, "pinned": [], "model": "", "dictionaries": {}, "convention": {}, "facts": {}, **whole}
     check_graph(SimpleNamespace(nodes=SimpleNamespace(**nodes), edges=SimpleNamespace(**edges), **draft), str(folder))
-    return CircuitGraph(nodes=Nodes(**nodes), edges=Edges(**edges), **whole)
+    parts = {"nodes": Nodes(**nodes), "edges": Edges(**edges), **whole}
+    if (side := arrays.get(_SIDE)) is None:
+        return CircuitGraph(**parts)
+    return check_sides(ComponentGraph(**parts, side=side), str(folder))
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def pin_nodes(
         if pinned != found.pinned:
             _mark(found, pinned=pinned)
     now = replace(found, pinned=pinned)
-    scored = bool(now.nodes.where(*UNITS)[pinned].any()) if pinned else False
+    scored = bool(pinned) and not now.of_task and bool(now.nodes.where(*UNITS)[pinned].any())
     return Pinned(now, pinned, subgraph_scores(now, pinned) if scored else None)
 
 
@@ -140,7 +140,7 @@ def _tops(graph: CircuitGraph, tables: Sequence[Any]) -> dict[int, list[str]] | 
 @contextmanager
 def _marking(graph: GraphName, changes: bool) -> Iterator[CircuitGraph]:
     """The graph; where it will be changed, read anew while nobody else changes it."""
-    found = read_graph(graph)
+    found = read_graph(graph, of_task=True)
     folder = stored_in(found)
     if not changes or folder is None:
         yield found

@@ -17,7 +17,6 @@ from circuits.graph.influence import fewest
 from circuits.graph.link_graph_nodes import FIRST_EDGES
 from circuits.graph.marking.marks import MOST, Marks
 from circuits.graph.naming import label, short, titled, word
-from circuits.graph.rows import token_of
 from circuits.supernodes.boxes import NARROW, WIDE, Box, moved, opened_out, placed
 from circuits.supernodes.edge_widths import edge_opacity, edge_width
 from probe.artifacts.json import Json
@@ -65,7 +64,7 @@ def _around(graph: CircuitGraph, chosen: list[int]) -> tuple[list[int], list[int
     roots = roots[np.argsort(-graph.probability[roots], kind="stable")[:MOST_ROOTS]]
     room = max(0, min(MOST_TOKENS, MOST - len(chosen) - len(roots)))
     inside = _mask(graph, chosen)
-    into = graph.nodes.where("token")[graph.edges.source] & inside[graph.edges.target]
+    into = graph.nodes.where("token", "input")[graph.edges.source] & inside[graph.edges.target]
     feed = np.bincount(graph.edges.source[into], np.abs(graph.edges.weight[into]), minlength=len(graph.nodes))
     order = np.argsort(-feed, kind="stable")
     enough = fewest(feed, FED)
@@ -118,10 +117,7 @@ def _edges(graph: CircuitGraph, ends: list[Box]) -> Edges:
     e = graph.edges
     source, target = box_of[e.source], box_of[e.target]
     between = np.flatnonzero((source >= 0) & (target >= 0) & (source != target))
-    size = np.abs(e.weight).astype(np.float64)
-    total = np.bincount(e.target, size, minlength=len(graph.nodes))
-    ends_at = e.target[between]
-    flow = size[between] / np.maximum(total[ends_at], 1e-30) * (graph.influence + graph.probability)[ends_at]
+    flow = graph.flow(between)
     keys, place = np.unique(source[between].astype(np.int64) * len(ends) + target[between], return_inverse=True)
     sums = [
         np.bincount(place, w.astype(np.float64), minlength=len(keys))
@@ -175,12 +171,12 @@ def _drawn(
         ],
         "rows": [{"text": _row_name(graph, r["layer"]), "y": round(r["y"], 1)} for r in rows],
         "box": [round(v, 1) for v in (left, top, right + 16 - left, bottom + 16 - top)],
-        "words": f"{len(kept):,} of {counted(total, 'edge')}, {100 * held:.0f} % of the influence between these boxes",
+        "words": f"{len(kept):,} of {counted(total, 'edge')}, {100 * held:.0f} % of the {'scores' if graph.of_task else 'influence'} between these boxes",
     }
 
 
 def _row_name(graph: CircuitGraph, layer: int) -> str:
-    return "tokens" if layer < 0 else "logits" if layer >= graph.n_layers else f"L{layer}"
+    return ("input" if graph.of_task else "tokens") if layer < 0 else "logits" if layer >= graph.n_layers else f"L{layer}"
 
 
 def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
@@ -193,9 +189,9 @@ def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
         "kind": kind,
         "what": word(kind),
         "title": short(graph, i),
-        "label": token_of(graph, i) if root else label(graph, i),
-        "token": graph.tokens[int(graph.nodes.pos[i])],
-        "pos": int(graph.nodes.pos[i]),
+        "label": graph.unit_tokens[i] if root else label(graph, i),
+        "token": None if graph.of_task else graph.tokens[int(graph.nodes.pos[i])],
+        "pos": None if graph.of_task else int(graph.nodes.pos[i]),
         "pinned": i in pinned,
         "size": round(min(size, 1.0), 4),
         "number": float(f"{graph.probability[i] if root else graph.influence[i]:.4g}"),
@@ -208,7 +204,7 @@ def _group(graph: CircuitGraph, box: Box) -> Json:
         "name": box.group,
         "open": box.inner is not None,
         "members": box.nodes,
-        "listed": ", ".join(f"{titled(graph, i, 40)}@{graph.nodes.pos[i]}" for i in box.nodes[:12]),
+        "listed": ", ".join(titled(graph, i, 40) + ("" if graph.of_task else f"@{graph.nodes.pos[i]}") for i in box.nodes[:12]),
         "number": float(f"{graph.influence[box.nodes].sum():.4g}"),
     }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from component_scores import scores_on
 from every_kind import every_kind, exported
 from foreign_graphs import circuit_tracer
 from records import HOSTILE, small_graph, store_graph
@@ -21,6 +22,7 @@ from circuits.graph.graph_arguments import top_units as strongest
 from circuits.graph.marking.stored_marks import edits_file
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
+from probe.artifacts.records import save_record
 from probe.model.load import load_model, stamp
 
 expect.set_options(timeout=25_000)  # the machine may be shared
@@ -330,3 +332,34 @@ def test_a_tab_that_is_left_and_seen_again_shows_what_was_edited_elsewhere(tab, 
     tab.evaluate("window.dispatchEvent(new Event('focus'))")
     said(tab, "Edited meanwhile")
     expect(tab.locator("#subgraph .node.neuron")).to_have_count(1)
+
+
+def test_a_circuit_of_components_is_looked_through_and_marked(tab, site):
+    """From its result in the list to the picture: how many edges and which, a component's own, pins, the address."""
+    save_record(scores_on(), place("result", "scores"))
+    tab.goto(f"{site}/circuits")
+    tab.locator("#circuits a.prompt", has_text="EdgeScores").click()
+    expect(tab.locator("#links .xtick text").last).to_have_text("MLP", timeout=60_000)
+    expect(tab.locator("#shown")).to_contain_text("100 of 151 edges")
+    lines = tab.locator("#links .scatterlayer .js-line")
+    many = lines.evaluate_all("all => all.map((one) => one.getAttribute('d').split('M').length - 1).reduce((a, b) => a + b, 0)")
+    assert many == 100, many
+    tab.locator("#keep").fill("12")
+    expect(tab.locator("#shown")).to_contain_text("12 of 151 edges")
+    expect(tab).to_have_url(re.compile("k=12"))
+    tab.get_by_role("combobox", name="Which edges are shown").click()
+    tab.get_by_role("option", name="grown from the logits").click()
+    expect(tab).to_have_url(re.compile("e=grown"))
+    tab.locator("#graph-find").fill("a1.h2")
+    tab.locator("#graph-found tr.click", has_text="a1.h2").first.click()
+    expect(tab.locator("#node-facts")).to_contain_text("a1.h2")
+    expect(tab.locator("#edges")).to_contain_text("read as")
+    tab.locator("#graph-find").fill("")
+    tab.locator("#graph-find").blur()
+    tab.keyboard.press("p")
+    said(tab, "Pinned a1.h2")
+    expect(tab.locator("#subgraph .node.head")).to_have_count(1)
+    tab.reload()
+    expect(tab.locator("#keep")).to_have_value("12", timeout=60_000)
+    expect(tab.locator("#subgraph .node.head")).to_contain_text("a1.h2")
+    expect(tab.locator("#node-facts")).to_contain_text("a1.h2")

@@ -88,7 +88,7 @@ OWN = {
     "save_patching": {"sweep": circuits.patch_sweep(MODEL, "one two three", "one two four", metric="kl")},
 }
 """What these functions need beside."""
-DATA = ("CircuitGraph", "Pairs", "EdgeScores", "NodeScores", "ComponentCircuit", "NodeCircuit")
+DATA = ("CircuitGraph", "ComponentGraph", "Pairs", "EdgeScores", "NodeScores", "ComponentCircuit", "NodeCircuit")
 """Records of arrays, which nobody writes by hand."""
 
 

@@ -83,7 +83,7 @@ def circuit(model):
     yield from (circuits.check_edges(model, graph, n=2), circuits.head_loadings(model, graph, edges))
     pairs = probe.task_pairs(model, "greater-than", 2)
     scores = circuits.eap(model, pairs)
-    yield from (pairs, pairs.examples[0], scores, circuits.choose_edges(scores, 20))
+    yield from (pairs, pairs.examples[0], scores, circuits.choose_edges(scores, 20), circuits.component_graph(scores))
     yield circuits.curve_of_scores(model, scores, pairs, random=1)
     some = circuits.named_circuit(model, ["L1H0", "L2H1"])
     yield from (some, circuits.circuit_report(model, some, pairs, n=2, random=2, subsets=1, greedy=1, needed=1))

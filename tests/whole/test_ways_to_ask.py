@@ -38,6 +38,7 @@ PLAIN = {  # of graphs and dictionaries alone, of numbers, of nothing
     *("list_tasks", "Pairs", "ComponentCircuit", "EdgeScores", "NodeScores", "choose_edges"),
     *("known_circuit", "recover_known"),
     *("node_circuit", "NodeCircuit"),
+    *("ComponentGraph", "component_graph"),
     *("import_stored", "show_blind_study", "guess_blind", "reveal_blind", "judge_blind"),
 }
 """Public names that take none of these, or take them as another's walk does (`open_study`, `load_patching`: `load_record`)."""

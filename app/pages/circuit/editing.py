@@ -10,12 +10,13 @@ from app.library.graphs import look, mark
 from app.pages.circuit.panels import full_button
 from app.pages.circuit.pinned import drawing, marks_data, pin_table, seen_again
 from app.pages.circuit.suggestions import register_suggestions
+from circuits.graph.component_graph import SPEAKS
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 
 
-def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: str | None = None) -> html.Section:
+def subgraph_panel(found: CircuitGraph, name: str, edges: float | str, suggestions: str | None = None) -> html.Section:
     """The drawing with its tools, the suggested groups (of the search of this key), and what is pinned as a table."""
     data, words = drawing(name, edges)
     frame = html.Div(
@@ -23,12 +24,12 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
         style={"marginBottom": 8},
     )
     legend = (
-        f"{PUSHES} Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
+        f"{SPEAKS if found.of_task else PUSHES} Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
     )
     return panel(
         "Subgraph",
         [
-            _tools(),
+            _tools(found.of_task),
             frame,
             html.Div(
                 [
@@ -46,7 +47,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
             ),
             _suggested(suggestions),
         ],
-        note="Direct edges between what you pin, with tokens and logits around it. Every edit is stored at once.",
+        note=f"Direct edges between what you pin, with {'input' if found.of_task else 'tokens'} and logits around it. Every edit is stored at once.",
         tools=html.Div(
             [
                 _does("−", "out", "Smaller", **{"aria-label": "Zoom out"}),
@@ -57,11 +58,12 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float, suggestions: st
             ],
             className="ow-actions",
         ),
-        foot=of_call("subgraph-scores", graph=name),
+        foot=None if found.of_task else of_call("subgraph-scores", graph=name),
     )
 
 
-def _tools() -> html.Div:
+def _tools(of_task: bool) -> html.Div:
+    """of_task: of components nothing is kept by influence, and no groups are suggested by what units do at tokens."""
     gap = html.Span(className="gap")
     field = dcc.Input(
         id="graph-top", type="number", min=1, max=300, value=10, className="ow-small-field", debounce=True
@@ -71,7 +73,7 @@ def _tools() -> html.Div:
             _does("Pin", "pin", "Pin or unpin the selected node (p)", "pin"),
             html.Label(["the ", field, " strongest"], htmlFor="graph-top", className="ow-partial"),
             _does("Pin them", "top", "Pin the most influential units"),
-            _does("Pin what the sliders keep", "prune", "Pin every unit of the pruned graph"),
+            None if of_task else _does("Pin what the sliders keep", "prune", "Pin every unit of the pruned graph"),
             gap,
             _does("Group", "group", "Group the nodes marked with Shift and click (g)"),
             _does("Name", "label", "Label the selected unit, or name the focused group (l)"),
@@ -82,6 +84,7 @@ def _tools() -> html.Div:
                 className="ow-button",
                 type="button",
                 title="Look for units that play one part",
+                hidden=of_task,
             ),
             gap,
             _does("Undo", "undo", "Undo (Ctrl+Z)", "undo", id="graph-undo", disabled=True),
@@ -162,7 +165,7 @@ def register_drawing(app: Dash) -> None:
         State("graph-name", "data"),
         prevent_initial_call=True,
     )
-    def draw(_: object, __: object, edges: float, name: str):
+    def draw(_: object, __: object, edges: float | str, name: str):
         return *drawing(name, edges), pin_table(name)
 
     def client(function: str, output: Output, *inputs: Input) -> None:

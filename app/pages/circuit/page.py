@@ -6,15 +6,17 @@ from dash.development.base_component import Component
 from app import links
 from app.components.cards import outdated_note
 from app.components.inputs import choose
-from app.components.parts import Parts, icon, link_button, title
+from app.components.parts import Parts, icon, link_button, moved, title
 from app.figures.dress import worn
 from app.frame.shell import Page
 from app.jobs import work
 from app.library import prompts
 from app.library.artifacts import is_registered, library
-from app.library.graphs import shown_graph
+from app.library.graphs import is_of_task, opened_circuit, shown_graph
 from app.library.models import models, short_model
+from app.methods.method_jobs import found as result
 from app.methods.method_jobs import maker_of
+from app.pages.circuit import components
 from app.pages.circuit.callbacks import connected, plotted, register, shown_rows, starting_node, waiting
 from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
@@ -23,6 +25,7 @@ from app.pages.circuit.scores import bar
 from app.pages.circuit.suggestions import KINDS
 from app.pages.circuit.validation import test_panel
 from app.selection import selection_from
+from circuits.graph.component_graph import ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from probe.errors import BadInput
 
@@ -46,7 +49,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
     found = shown_graph(name)
     keep, edges = shares(found, query)
     selection = starting_node(found, selection_from(query))
-    link, node = plotted(name, keep, selection, worn()), connected(name, keep, selection, "in")
+    link, node = plotted(name, keep, selection, worn(), edges), connected(name, keep, selection, "in", edges)
     return [
         dcc.Store(id="graph-name", data=name),
         dcc.Store(id="selection", data={**selection, "keep": keep}),
@@ -55,22 +58,29 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         title(
             found.prompt or "(a graph without a prompt)",
             eyebrow=f"Circuit · {name} · {short_model(found.model) or 'unnamed model'}",
-            actions=[_prompt_link(found), _compare(name), *_exports(name)],
+            actions=[_prompt_link(found), None if found.of_task else _compare(name), *_exports(found, name)],
             clamp=True,
         ),
         *outdated_note("graph", name),
         bar(found),
         *link_panels(found, name, keep, edges, link, node),
         subgraph_panel(found, name, edges, work.given(query.get("groups"), *KINDS)),
-        test_panel(found, name, query.get("test")),
-        nodes_panel(name, shown_rows(name, keep, selection)),
+        tested(found, name, query),
+        nodes_panel(name, shown_rows(name, keep, selection, edges)),
         made_panel(found, name),
     ]
 
 
+def tested(found: CircuitGraph, name: str, query: dict[str, str]) -> Component:
+    """Whether the model agrees: of the graph of a prompt by changing it, of a circuit of components by circuits of every size."""
+    if isinstance(found, ComponentGraph):
+        return components.curve_panel(found, name, query)
+    return test_panel(found, name, query.get("test"))
+
+
 def _prompt_link(found: CircuitGraph) -> Component | None:
     """To the hub of the graph's prompt, where its model is one the pages may load."""
-    if found.model not in models() or "imported" in found.facts:
+    if found.of_task or found.model not in models() or "imported" in found.facts:
         return None
     identity = prompts.prompt_id(found.prompt)
     try:
@@ -83,7 +93,7 @@ def _prompt_link(found: CircuitGraph) -> Component | None:
 
 def _compare(name: str) -> Component | None:
     """A menu of the other graphs; choosing one opens both beside each other."""
-    others = [folder.name for folder, _ in library().kinds["graph"] if folder.name != name][:MOST_OFFERED]
+    others = [f.name for f, m in library().kinds["graph"] if f.name != name and not is_of_task(m)][:MOST_OFFERED]
     if not others:
         return None
     look = {"size": "xs", "w": 170, "leftSection": icon("beside", small=True), "placeholder": "Compare with …"}
@@ -93,8 +103,9 @@ def _compare(name: str) -> Component | None:
     )
 
 
-def _exports(name: str) -> Parts:
-    forms = {"Neuronpedia JSON": "neuronpedia", "Openwork JSON": "openwork"}
+def _exports(found: CircuitGraph, name: str) -> Parts:
+    other = {"MIB JSON": "mib"} if found.of_task else {"Neuronpedia JSON": "neuronpedia"}
+    forms = {**other, "Openwork JSON": "openwork"}
     return [
         link_button(label, export_address(name, form), "download", small=True, download=True)
         for label, form in forms.items()
@@ -106,4 +117,11 @@ def export_address(name: str, form: str) -> str:
     return f"/export/graph/{links.quote(name, safe='')}/{form}.json"
 
 
+def opened(name: str, query: dict[str, str]) -> Parts:
+    """The address of a result that holds a circuit of components: stored as a graph, once, and gone to."""
+    one = result(name)
+    return moved(links.circuit_page(opened_circuit(one.record, one.name)))
+
+
+OF_RESULT = Page(r"/circuits/of/(?P<name>[^/]+)", "Circuit", opened)
 PAGE = Page(r"/circuits/(?P<name>[^/]+)", "Circuit", layout, register, ("links",))

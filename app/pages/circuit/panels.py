@@ -12,7 +12,9 @@ from app.components.inputs import write
 from app.components.parts import Parts, fact_list, graph, panel, segmented
 from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import registered
+from app.pages.circuit import components
 from circuits.attribution.traced_again import traced_by
+from circuits.graph.component_graph import SPEAKS
 from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.in_words import provenance
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
-    """Influence of nodes and of edges kept, as the address says, or to begin with."""
+def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float | str]:
+    """Influence of nodes and of edges kept, as the address says, or to begin with; of components, how many edges and which."""
+    if found.of_task:
+        return components.asked(query)
 
     def given(key: str, other: float) -> float:
         try:
@@ -36,11 +40,17 @@ def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float]:
     return given("k", first_keep(found)), given("e", FIRST_EDGES)
 
 
+OF_PROMPT = "Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it."
+OF_COMPONENTS = (
+    "Size by the scores of its edges; rings are pins. A click shows a component's edges, on the logits all; Ctrl and click pins it."
+)
+
+
 def link_panels(
     found: CircuitGraph,
     name: str,
     keep: float,
-    edges: float,
+    edges: float | str,
     plotted: "tuple[Figure, str, Drawn]",
     connected: tuple[Drawn, Parts],
 ) -> Parts:
@@ -50,22 +60,23 @@ def link_panels(
     """
     figure, words, strip = plotted
     rows, facts = connected
-    height = int(np.clip(20 * (found.n_layers + 2) + 130, 380, 860))
+    height = int(np.clip((28 if found.of_task else 20) * (found.n_layers + 2) + 130, 380, 1040 if found.of_task else 860))
+    tools = components.tools(keep, str(edges), words) if found.of_task else _tools(keep, float(edges), words)
     wide = {"minWidth": max(0, 46 * len(found.tokens))}
     plot = panel(
         "Link graph",
         [
-            _tools(keep, edges, words),
+            tools,
             html.Div(drawn.rows("graph-found", 240), id="graph-found-box", hidden=True),
-            drawn.token_strip("graph-strip", strip),
+            html.Div(drawn.token_strip("graph-strip", strip), hidden=found.of_task),
             html.Div(
-                html.Div(graph("links", height, "Link graph: position by layer", figure), style=wide),
-                className="ow-scroll ow-from-end",
+                html.Div(graph("links", height, f"Link graph: {'head' if found.of_task else 'position'} by layer", figure), style=wide),
+                className="ow-scroll" if found.of_task else "ow-scroll ow-from-end",
                 style={"marginTop": 8},
             ),
-            html.Div(PUSHES, className="ow-partial"),
+            html.Div(SPEAKS if found.of_task else PUSHES, className="ow-partial"),
         ],
-        note="Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it.",
+        note=OF_COMPONENTS if found.of_task else OF_PROMPT,
         tools=full_button(),
         foot=snippets.snippets(*made_again(found, name)),
     )
@@ -115,7 +126,7 @@ def nodes_panel(name: str, rows: Drawn) -> html.Section:
     return panel(
         "Nodes shown",
         drawn.rows("nodes", 420, rows),
-        note=html.Span("The same nodes as a table, most influential first.", id="nodes-note"),
+        note=html.Span("The same nodes as a table, those that matter most first.", id="nodes-note"),
         foot=snippets.snippets(python, f"openwork graph show {snippets.shlex.quote(name)} --top 50"),
     )
 

@@ -25,12 +25,13 @@ def _drawing(name: str, mark: tuple[int, int], edges: float, view: str) -> Json:
     return subgraph_layout.drawing(shown_graph(name), now.marks, edges, now.view.opened, now.view.at)
 
 
-def drawing(name: str, edges: float | None) -> tuple[Drawn, str]:
-    """What is drawn, and how much of it in words."""
+def drawing(name: str, edges: float | str | None) -> tuple[Drawn, str]:
+    """What is drawn, and how much of it in words. edges: a share; which edges the link graph shows is no matter here."""
+    share = FIRST_EDGES if isinstance(edges, str) or not edges else float(edges)
     with reading:
         view, mark = str(marked(name).view), (graph_mark(name), labels.mark())
-        found = _drawing(name, mark, round(float(edges or FIRST_EDGES), 2), view)
-    more = f"; {found['left_out']:,} pinned nodes of little influence are not drawn" if found["left_out"] else ""
+        found = _drawing(name, mark, round(share, 2), view)
+    more = f"; {found['left_out']:,} pinned nodes that matter little are not drawn" if found["left_out"] else ""
     return found, f"{found['words']}{more}"
 
 

@@ -19,6 +19,7 @@ from app.methods import method_jobs as calls
 from app.methods.block import Block
 from app.selection import selection_from
 from circuits.graph.graph import CircuitGraph
+from circuits.graph.graph_arguments import read_graph
 from circuits.graph.link_graph_nodes import first_keep
 from circuits.graph.node_positions import arrange
 from probe.errors import BadInput
@@ -37,7 +38,7 @@ def layout(name: str, other: str, query: dict[str, str]) -> Parts:
     """Both graphs' names at once; the difference follows."""
     if name == other:
         raise BadInput("A graph does not differ from itself. Choose another one in the list of circuits.")
-    a, b = graph_of(name), graph_of(other)
+    a, b = read_graph(graph_of(name)), read_graph(graph_of(other))
     given = {"a": name, "b": other, **({"match": query["match"][:20]} if "match" in query else {})}
     key = work.given(query.get(PAIR.key), calls.WHAT) or work.submit(
         calls.work_of(Call.checked(PAIR.method, "", given))

@@ -41,8 +41,8 @@ def register(server: Flask) -> None:
     @server.get("/export/graph/<name>/<form>.json")
     def graph_file(name: str, form: str) -> Response:
         try:
-            if form not in ("neuronpedia", "openwork"):
-                return Response("Formats are neuronpedia.json and openwork.json.", 404, mimetype="text/plain")
+            if form not in ("neuronpedia", "openwork", "mib"):
+                return Response("Formats are neuronpedia.json, openwork.json and, of circuits of components, mib.json.", 404, mimetype="text/plain")
             return _file(written(name, form), f"{name}.{form}.json")
         except OpenworkError as error:
             return Response(str(error), 404, mimetype="text/plain")
@@ -67,8 +67,12 @@ def received(file_name: str) -> str:
 
 
 def written(name: str, form: str) -> object:
-    """A stored graph in Neuronpedia's schema, or with everything the page knows."""
+    """A stored graph in Neuronpedia's schema, or MIB's, or with everything the page knows."""
     graph = stored_graph(name)
+    if form == "mib":
+        from circuits.search.as_graph import mib_of_graph
+
+        return mib_of_graph(graph)
     if form == "neuronpedia":
         from circuits.exchange.write_neuronpedia import to_neuronpedia
 

@@ -8,6 +8,7 @@ from app.components.drawn import Drawn
 from app.components.parts import Parts, copyable, empty, icon, panel, title
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
+from app.library.graphs import component_results, is_of_task
 from app.library.models import short_model
 from app.pages.circuit_list import graph_files
 from circuits.graph.in_words import stored_row
@@ -15,6 +16,8 @@ from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.trash import discard, put_back
 from probe.errors import OpenworkError
+from probe.methods.in_words import label
+from probe.methods.results import line, stored_call, when
 
 MOST = 500  # rows sent; the newest
 
@@ -24,7 +27,8 @@ def layout(query: dict[str, str]) -> Parts:
     rows = listed(library())
     head = title(
         "Circuits",
-        lead="Each graph says which parts of the model wrote what a prediction reads. Edges into a node add up to its value.",
+        lead="A graph of a prompt says which parts of the model wrote what its prediction reads; one of a task, which edges between heads and "
+        "MLPs its metric needs.",
     )
     asked = query.get("q", "")[:200]
     stores = [
@@ -76,12 +80,14 @@ def _import() -> html.Section:
 def listed(stored: Library) -> Drawn:
     """Rows of the list, from the manifests alone."""
     rows = [row(folder.name, manifest) for folder, manifest in stored.kinds["graph"][:MOST]]
+    found = [unopened(manifest) for manifest in component_results()[:MOST]]
+    rows = sorted([*rows, *found], key=lambda one: one["made"], reverse=True)
     broken = [
         {"name": name.partition("/")[2], "prompt": name.partition("/")[2], "damaged": reason}
         for name, reason in stored.damaged
         if name.startswith("graphs/")
     ]
-    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken), "largest": graph_files.LARGEST}
+    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken) + len(found), "largest": graph_files.LARGEST}
 
 
 def row(name: str, manifest: Manifest) -> Json:
@@ -94,6 +100,25 @@ def row(name: str, manifest: Manifest) -> Json:
         "model": short_model(found["model"]),
         "href": links.circuit_page(name),
         "save": f"/export/graph/{links.quote(name, safe='')}/",
+        "forms": [["MIB", "mib"] if is_of_task(manifest) else ["Neuronpedia", "neuronpedia"], ["Openwork", "openwork"]],
+        "of_task": is_of_task(manifest),
+    }
+
+
+def unopened(manifest: Manifest) -> Json:
+    """A result that holds a circuit of components: opened, it becomes a graph, which can be marked."""
+    call = stored_call(manifest)
+    title = str(manifest.facts.get("title") or manifest.name)
+    return {
+        "name": manifest.name,
+        "prompt": f"{label(call.method)}: {line(manifest)}" if call else title[:400],
+        "model": short_model(manifest.model.name if manifest.model else call.model if call else ""),
+        "basis": "components of a task",
+        **dict.fromkeys(("nodes", "edges", "replacement")),
+        "made": when(manifest),
+        "href": links.circuit_of_result(manifest.name),
+        "of_task": True,
+        "result": True,
     }
 
 

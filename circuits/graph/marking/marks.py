@@ -25,7 +25,7 @@ MOST = 300
 LONGEST = 120
 "Characters of a name or label."
 
-_UNMARKED = ("explained", "roots", "way", "pushes", "influence", "cancellation", "scores", "_names")
+_UNMARKED = ("explained", "roots", "way", "pushes", "influence", "cancellation", "scores", "size", "net", "_names")
 "What is computed of a graph and reads neither a mark nor a label."
 
 Groups = dict[str, tuple[int, ...]]

@@ -1,0 +1,88 @@
+"""Circuits between components on the pages of circuits: the view, the list, files, and what is not asked of them."""
+
+import json
+from urllib.parse import unquote
+
+import pytest
+from component_scores import scores_on
+from every_kind import every_kind
+from pages import drawn
+
+from app.library.artifacts import library
+from app.library.graphs import component_results
+from app.pages.circuit import components
+from app.pages.circuit.page import opened
+from app.pages.circuit_list import compare
+from app.pages.circuit_list import page as circuits
+from app.server.main import make_server
+from circuits import component_graph, eap
+from circuits.graph.store import load_graph, save_graph
+from probe.artifacts.folder import place
+from probe.artifacts.records import save_record
+from probe.errors import BadInput
+
+
+@pytest.fixture
+def task(home):
+    save_graph(component_graph(scores_on()), place("graph", "task"))
+    return "task"
+
+
+@pytest.mark.parametrize("query", ["", "?k=20&e=grown", "?k=5&e=against&n=3", "?k=nonsense&e=0.5&n=9999&t=2&test=x&groups=y"])
+def test_the_view_of_a_circuit_of_components(task, query, monkeypatch):
+    page = drawn(f"/circuits/{task}{query}", monkeypatch)
+    for words in ("speaks for the right answer", "a1.h2", "Which edges are shown", "How much do its best edges keep?", "mib.json"):
+        assert words in page, words
+    for words in ("neuronpedia", "Suggest these", "replacement", "conservation", "Compare with", "The prompt"):
+        assert words not in page, words
+
+
+def test_how_many_edges_are_shown_and_which(task):
+    assert components.asked({}) == (100, "strongest") and components.asked({"k": "0", "e": "for"}) == (1, "for")
+    shown = components.arranged(task, 0, 12, "grown")
+    found = load_graph(place("graph", task))
+    assert shown.edges.sum() <= 12 and components.said_of(found, shown).startswith(f"{shown.edges.sum()} of {len(found.edges)} edges")
+
+
+def test_a_result_is_listed_and_becomes_one_graph(home, monkeypatch):
+    save_record(scores_on(), place("result", "scores"))
+    rows = circuits.listed(library())["rows"]
+    assert [(r["name"], r["href"], r["of_task"]) for r in rows] == [("scores", "/circuits/of/scores", True)]
+    for _ in range(2):
+        page = unquote(drawn("/circuits/of/scores", monkeypatch))
+        ((folder, manifest),) = library().kinds["graph"]
+        assert f"/circuits/{folder.name}" in page and manifest.parents == ("scores",)
+    rows = circuits.listed(library())["rows"]
+    assert [r["name"] for r in rows] == [folder.name] and component_results() == []
+    assert rows[0]["basis"] == "components of a task" and [form for _, form in rows[0]["forms"]] == ["mib", "openwork"]
+    drawn("/circuits", monkeypatch)
+
+
+def test_a_result_that_is_not_there_is_refused(home):
+    with pytest.raises(BadInput):
+        opened("nothing", {})
+
+
+def test_downloads(task):
+    server = make_server(port=0)
+    client = server.app.test_client()
+    mib = json.loads(client.get(f"/export/graph/{task}/mib.json", headers={"Host": "127.0.0.1"}).data)
+    found = load_graph(place("graph", task))
+    at = [found.edge_name(i) for i in range(len(found.edges))].index("input->m0")
+    assert mib["edges"]["input->m0"]["score"] == pytest.approx(float(found.edges.weight[at]))
+    answer = client.get(f"/export/graph/{task}/neuronpedia.json", headers={"Host": "127.0.0.1"})
+    assert answer.status_code == 404 and "circuit of components" in answer.text
+    server.server_close()
+
+
+def test_it_is_not_compared_with_the_graph_of_a_prompt(task):
+    save_graph(every_kind(), place("graph", "prompt"))
+    with pytest.raises(BadInput, match="circuit of components"):
+        compare.layout("prompt", task, {})
+
+
+def test_the_curve_is_asked_of_what_the_scores_were_asked_of(toy):
+    graph = component_graph(eap(toy, "greater-than", n=2))
+    asked = components.curve_of(graph)
+    assert asked is not None and (asked["task"], asked["by"], asked["n"]) == ("greater-than", "eap", 2)
+    assert components.curve_of(component_graph(scores_on())) is None
