@@ -94,8 +94,8 @@ def unit_links(model: str, prompt: str | None = None, of: str = "", **chosen: ob
 
 
 def ways(call: Call | None, record: object = None, reference: str = "") -> Parts:
-    """Of a call that made an artifact with a page, a chip to that; of a circuit of components, to its graph; of one that is asked of two prompts, to their pages, to the
-    same with them changed about, and to patching."""
+    """Of a call that made an artifact with a page, a chip to that; of a circuit of components, to its graph; of one that is asked
+    of two prompts, to their pages, to the same with them changed about, and to patching."""
     if call is not None and (kept := kept_as(call)):
         kind = call.about.artifact
         return (

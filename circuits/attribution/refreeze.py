@@ -9,6 +9,7 @@ import torch
 from circuits.attribution.sources import MLP, slot_units
 from circuits.graph.checks import MAX_UNIT
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import read_graph
 from circuits.replacement.freeze import freeze
 from circuits.replacement.frozen import FrozenModel
 from circuits.replacement.placement import dictionary_names, place_dictionaries
@@ -27,6 +28,7 @@ def refreeze(model: "TransformerBridge", graph: CircuitGraph, dictionaries: Sequ
 
     Raises BadInput where model or dictionaries are not the graph's: other layers, other vocabulary, other values.
     """
+    read_graph(graph)  # which refuses a circuit of components: it has no prompt
     if graph.n_layers != model.cfg.n_layers or max(graph.token_ids, default=0) >= model.cfg.d_vocab:
         raise BadInput(
             f"The graph was traced in {graph.model or 'another model'}, which has {graph.n_layers} layers; the model given has "

@@ -5,7 +5,7 @@ Queries, keys and values run into their head; keys and values that several heads
 cannot be shared out among them.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,11 @@ def scores_graph(scores: EdgeScores) -> ComponentGraph:
     known = scores.layout.edges & np.isfinite(scores.matrix)
     if not known.any():
         raise BadInput("No edge has a score, so there is nothing to draw.")
-    facts = {"clean": float(scores.clean.mean()), "corrupted": float(scores.corrupted.mean()), "pairs": len(scores.by_pair)}
+    facts = {
+        "clean": float(scores.clean.mean()),
+        "corrupted": float(scores.corrupted.mean()),
+        "pairs": len(scores.by_pair),
+    }
     words = f"{scores.method} on {counted(len(scores.by_pair), 'pair')} of {scores.task}"
     about = {"task": scores.task, "method": scores.method, **facts}
     return like(scores, graph_of(scores.layout, known, scores.matrix, words, about, scores.convention))
@@ -62,11 +66,13 @@ def graph_of(
     kinds, layers, units = (np.array(column) for column in zip(*places, strict=True))
     width = max(layout.heads)
     pos = [_column(layout, width, *place) for place in places]
-    roots = kinds == "direction"
-    value = np.where(roots, np.bincount(receivers[v], weight, len(places)), np.bincount(senders[u], weight, len(places)))
-    value = np.where(kinds == "kv", np.bincount(receivers[v], weight, len(places)), value)
-    unknown = np.full(len(places), np.nan)
-    said = {"scored": score is not None, "edges_of_model": int(layout.edges.sum()), "layout": dict(layout.__dict__)}
+    out, into = (np.bincount(ends, weight, len(places)) for ends in (senders[u], receivers[v]))
+    net, unknown = np.where(np.isin(kinds, ("kv", "direction")), into, out), np.full(len(places), np.nan)
+    said = {
+        "scored": score is not None,
+        "edges_of_model": int(layout.edges.sum()),
+        "layout": {f.name: list(getattr(layout, f.name)) for f in fields(layout)},
+    }
     return ComponentGraph(
         prompt=words,
         token_ids=list(range(width + 1)),
@@ -76,12 +82,12 @@ def graph_of(
             layers,
             np.array(pos),
             units,
-            value if score is not None else unknown,
+            net if score is not None else unknown,
             unknown,
         ),
         edges=Edges(senders[u], receivers[v], weight),
-        constant=np.where(np.isin(kinds, ("input",)), 0.0, np.nan),
-        probability=roots.astype(float),
+        constant=np.where(kinds == "input", 0.0, np.nan),
+        probability=(kinds == "direction").astype(float),
         unit_tokens=[layout.inputs[n] if k == "input" else "logits" if k == "direction" else "" for k, _, n in places],
         residual=float("nan"),
         residual_relative=float("nan"),

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int
 
 from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
+from circuits.graph.graph_arguments import read_graph
 from probe.model.unit_names import unit_name
 
 MARKS = {"error": -1, "rest": -2, "bias": -3, "first": -4}
@@ -42,7 +43,7 @@ class Names:
     """Ids, numbers and labels of a graph's nodes."""
 
     def __init__(self, graph: CircuitGraph, labels: Labels | None = None):
-        self.graph, self.labels = graph, labels or {}
+        self.graph, self.labels = read_graph(graph), labels or {}
 
     @cached_property
     def number(self) -> Int[np.ndarray, " node"]:

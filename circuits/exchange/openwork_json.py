@@ -10,8 +10,8 @@ from probe.artifacts.json import finite
 
 
 def to_openwork(graph: CircuitGraph) -> dict[str, Any]:
-    """The report, all nodes, and the edges that hold 98 % of the influence of the nodes that hold 80 %; of components, all edges, and
-    what of its receiver each is read by."""
+    """The report, all nodes, and the edges that hold 98 % of the influence of the nodes that hold 80 %; of components all edges,
+    with what of its receiver each is read by."""
     n, e = graph.nodes, graph.edges
     nodes = [
         {

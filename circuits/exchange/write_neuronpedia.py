@@ -17,7 +17,6 @@ from jaxtyping import Bool
 from circuits.exchange.neuronpedia_ids import Labels, Names, cantor, uncantor
 from circuits.exchange.neuronpedia_nodes import TYPES_WRITTEN
 from circuits.graph.graph import ROOTS, CircuitGraph
-from circuits.graph.graph_arguments import read_graph
 from circuits.graph.influence import cumulative_influence
 from probe.artifacts.exports import write_file
 from probe.artifacts.json import finite, plain
@@ -52,7 +51,6 @@ def to_neuronpedia(
     >>> sorted(ow.to_neuronpedia(graph))
     ['links', 'metadata', 'nodes', 'qParams']
     """
-    read_graph(graph)  # refuses a circuit of components, which has no tokens
     names, nodes, edges = Names(graph, labels), *_selection(graph, node_threshold, edge_threshold)
     cumulative, e = cumulative_influence(graph), graph.edges
     if not np.isfinite(e.weight[edges]).all():

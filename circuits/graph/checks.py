@@ -30,7 +30,11 @@ def check_graph(graph: Checked, what: str) -> Checked:
 def check_sides(graph: ComponentGraph, what: str) -> ComponentGraph:
     """A circuit of a task whose every edge says what of its receiver it is read by; BadInput otherwise."""
     side = graph.side
-    if side.shape != graph.edges.weight.shape or side.dtype.kind not in "iu" or ((side < 0) | (side >= len(SIDES))).any():
+    if (
+        side.shape != graph.edges.weight.shape
+        or side.dtype.kind not in "iu"
+        or ((side < 0) | (side >= len(SIDES))).any()
+    ):
         raise BadInput(f"{what}: which side of its receiver reads each edge is not told. Make the graph again.")
     return graph
 

@@ -1,8 +1,9 @@
-"""The circuit of a task: how much every edge between heads and MLPs matters to its metric. The graph of prompts, with other numbers.
+"""The circuit of a task: how much every edge between heads and MLPs matters to its metric. A graph like that of a prompt.
 
 Nodes are components, wherever they stand in a prompt: the input, every head, keys and values that heads share, every MLP, the
-logits. An edge is one sender read by one side of a receiver (its queries, keys, values, or all of it), so two nodes may have three
-edges. Its weight is its score: what the metric changes by when the edge carries what its sender writes in the corrupted run.
+logits. An edge is one sender read by one side of a receiver (its queries, keys, values, or all of it), so two nodes may have
+three edges. Its weight is its score: what the metric changes by when the edge carries what its sender writes in the corrupted
+run.
 
     size(node) = sum over its edges of |score|            edges out of it; into shared keys and values, which write nothing
     net(node)  = sum over its edges of score              to first order, the change if all of them carried the corrupted run
@@ -30,7 +31,9 @@ from probe.words import counted, decimals, percent
 SIDES = ("", "q", "k", "v")
 """What of its receiver an edge is read by: all of an MLP or the logits, or queries, keys, values of a head."""
 FOR, OPPOSED = "speaks for the right answer", "speaks against it"
-SPEAKS = "Solid blue edges speak for the right answer: without them the metric falls. Dashed orange ones speak against it."
+SPEAKS = (
+    "Solid blue edges speak for the right answer: without them the metric falls. Dashed orange ones speak against it."
+)
 FIRST = 100
 """Edges that a picture begins with."""
 
@@ -101,7 +104,9 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         return self._sum(self.edges.source, weight) + self._sum(self.edges.target[shared], weight[shared])
 
     def _sum(self, ends: Int[np.ndarray, " some"], weight: Float[np.ndarray, " some"]) -> Float[np.ndarray, " node"]:
-        return np.bincount(ends, weight.astype(np.float64), minlength=len(self.nodes))
+        return np.bincount(ends, weight.astype(np.float64), minlength=len(self.nodes)).astype(
+            np.float64
+        )  # of none: whole
 
     @cached_property
     def scores(self) -> Scores:
@@ -114,7 +119,9 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
 
     def _cannot(self, what: str) -> BadInput:
         said = f"{what} asked of the graph of one prompt; this is a circuit of components on {self.task}, whose scores"
-        return BadInput(f"{said} already hold all that comes after an edge. Take a size: `choose_edges`, `faithfulness`.")
+        return BadInput(
+            f"{said} already hold all that comes after an edge. Take a size: `choose_edges`, `faithfulness`."
+        )
 
     @property
     def task(self) -> str:
@@ -143,7 +150,9 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         kind, layer, unit = KINDS[self.nodes.kind[node]], int(self.nodes.layer[node]), int(self.nodes.unit[node])
         if kind == "mlp":
             return f"m{layer}"
-        return self.unit_tokens[node] if kind in ("input", *ROOTS) else f"a{layer}.{'h' if kind == 'head' else kind}{unit}"
+        return (
+            self.unit_tokens[node] if kind in ("input", *ROOTS) else f"a{layer}.{'h' if kind == 'head' else kind}{unit}"
+        )
 
     def other_end(self, edge: int, direction: Literal["in", "out"]) -> str:
         """`m3 (q)`, which is read as queries; `a9.h1<q>`, whose queries read it."""
@@ -193,7 +202,9 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
     def told(self) -> list[str]:
         """The circuit in sentences."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.report()["nodes_by_kind"].items())
-        ends = [(which, self.facts[which]) for which in ("clean", "corrupted") if isinstance(self.facts.get(which), float)]
+        ends = [
+            (which, self.facts[which]) for which in ("clean", "corrupted") if isinstance(self.facts.get(which), float)
+        ]
         metric = ", ".join(f"{decimals(value)} {which}" for which, value in ends)
         return [
             f"{self.model or 'a model without a name'}: {self.prompt}",

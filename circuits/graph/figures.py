@@ -128,7 +128,12 @@ def link_traces(
     for i in range(N_EDGE_TRACES):
         with_it, width = i < len(_WIDTHS), i % len(_WIDTHS)
         mine = np.flatnonzero((place == width) & ((strength > 0) == with_it))
-        line = {"width": _WIDTHS[width], "color": _INK[dark][not with_it], "dash": "solid" if with_it else "4px,3px", "shape": shape}
+        line = {
+            "width": _WIDTHS[width],
+            "color": _INK[dark][not with_it],
+            "dash": "solid" if with_it else "4px,3px",
+            "shape": shape,
+        }
         traces.append(
             go.Scatter(
                 x=_with_gaps(x[mine]),
@@ -145,8 +150,8 @@ def link_traces(
 
 
 def _bowed(x: Ends, y: Ends) -> tuple[Bent, Bent]:
-    """Lines with a bend in the middle, the more the longer they are: components stand in columns, and straight lines through those
-    between them could not be told apart."""
+    """Lines with a bend in the middle, the more the longer they are: components stand in columns, and straight lines through
+    those between them could not be told apart."""
     rise = y[:, 1] - y[:, 0]
     bend = np.where(x[:, 1] > x[:, 0], -0.11, 0.11) * np.minimum(rise, 12)
     return np.stack([x[:, 0], x.mean(1) + bend, x[:, 1]], 1), np.stack([y[:, 0], y.mean(1), y[:, 1]], 1)
@@ -188,7 +193,15 @@ def _sizes(graph: CircuitGraph, nodes: Int[np.ndarray, " shown"]) -> Float[np.nd
 def _nodes(graph: CircuitGraph, shown: Arrangement, kind: str, sizes: np.ndarray, dark: bool) -> go.Scatter:
     where = graph.nodes.kind[shown.nodes] == KINDS.index(kind)
     named = graph.of_task and len(shown.nodes) <= _NAMED
-    written = {"text": [graph.name(i) for i in shown.nodes[where].tolist()], "textposition": "middle right", "textfont": {"size": 10}} if named else {}
+    written = (
+        {
+            "text": [graph.name(i) for i in shown.nodes[where].tolist()],
+            "textposition": "middle right",
+            "textfont": {"size": 10},
+        }
+        if named
+        else {}
+    )
     hollow, edge = "open" in SYMBOLS[kind], "rgba(18,21,26,.7)" if dark else "rgba(255,255,255,.6)"
     return go.Scatter(
         x=np.round(shown.x[where], 3),

@@ -29,7 +29,7 @@ ChosenNodes = Sequence[int | str] | int | str | Rule | None
 
 
 def read_graph(graph: GraphName, *, of_task: bool = False) -> CircuitGraph:
-    """The graph itself. of_task: whether a circuit of components on a task will do. BadInput for what is none, or of no such kind."""
+    """The graph itself. of_task: whether a circuit of components on a task will do. BadInput for what is none, or no such one."""
     if not isinstance(graph, CircuitGraph):
         if not isinstance(graph, str | Path):
             raise BadInput(f"A graph is one of trace(), or the name of a stored one; {brief(graph)} came.")
@@ -38,8 +38,8 @@ def read_graph(graph: GraphName, *, of_task: bool = False) -> CircuitGraph:
         graph = load_graph(graph)
     if graph.of_task and not of_task:
         raise BadInput(
-            f"This is a circuit of components ({brief(graph.prompt)}): it has no prompt, and its scores do not sum to what they run "
-            "into. This is asked of the graph of one prompt, of trace(); such a circuit is tested by `faithfulness`."
+            f"This is a circuit of components ({brief(graph.prompt)}): it has no prompt, and its scores do not sum to what they "
+            "run into. This is asked of the graph of one prompt, of trace(); such a circuit is tested by `faithfulness`."
         )
     return graph
 

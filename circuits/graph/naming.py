@@ -96,6 +96,10 @@ def _component(graph: ComponentGraph, node: int) -> str:
         [
             f"<b>{label_text(graph.name(node), 24)}</b>  {what}",
             *([label_text(label(graph, node), 120)] if label(graph, node) else []),
-            *([f"its edges together {figures(graph.net[node])}, sizes {figures(graph.influence[node])}"] if graph.scored else []),
+            *(
+                [f"its edges together {figures(graph.net[node])}, sizes {figures(graph.influence[node])}"]
+                if graph.scored
+                else []
+            ),
         ]
     )

@@ -1,7 +1,8 @@
 """Where the nodes of a graph stand in its picture: positions across, layers upwards, none on another.
 
 Nodes of one position and layer stand side by side, the most influential in the middle, in lines of up to `_LINE`. A column is as
-wide as its longest line, since most nodes stand at few positions. Components of a task have no position: their column is their number.
+wide as its longest line, since most nodes stand at few positions. Components of a task have no position: a head's column is its
+number.
 """
 
 from dataclasses import dataclass, replace
@@ -21,13 +22,13 @@ _LINE = 9  # nodes side by side
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Shown nodes (indices) with their coordinates, the borders of the columns, and the share of influence they hold. edges: those
-    that may be drawn; None: any between them."""
+    """Shown nodes (indices) with their coordinates, the borders of the columns, and the share of influence they hold. edges:
+    those that may be drawn; None: any between them."""
 
     nodes: Int[np.ndarray, " shown"]
     x: Float[np.ndarray, " shown"]
     y: Float[np.ndarray, " shown"]
-    columns: Float[np.ndarray, " edge"]
+    columns: Float[np.ndarray, " border"]
     held: float
     edges: Bool[np.ndarray, " edge"] | None = None
 

@@ -11,7 +11,8 @@
     input      what is there before the first layer, over       kv         keys and values that several heads of a circuit of a
                all positions, in a circuit of a task                        task share
 
-Tokens, positions, biases, `first`, `rest`, `error` and `input` are leaves. Logits and directions are roots: what the graph explains.
+Tokens, positions, biases, `first`, `rest`, `error` and `input` are leaves. Logits and directions are roots: what the graph
+explains.
 A head or a whole MLP writes a vector, so its value is what that vector contributes to the roots (weighted by `probability`)
 through every path of the frozen model.
 """

@@ -26,7 +26,7 @@ WRITES_OPPOSITE = "Below zero here, so it writes the opposite: it promotes what 
 BELOW_SOME = (
     "Some of these are below zero: a negative weight pushes them further down, the way they went. Bars show that."
 )
-SCORES = "A score is what the metric changes by when the edge carries the corrupted run: below 0 where it speaks for the right answer."
+SCORES = "A score is what the metric changes by when the edge carries the corrupted run: below 0 it speaks for the right answer."
 FOUND, LISTED = 40, 200  # nodes that answer a search, nodes of the graph
 _NODE, _TOKEN = column("unit", "node", "unit"), column("token", kind="token")
 _KIND, _POSITION, _GROUP = column("kind"), column("position"), column("group")
@@ -95,7 +95,11 @@ def node_row(graph: CircuitGraph, node: int) -> Row:
         "position": int(graph.nodes.pos[node]),
         "influence": None if root else float(graph.influence[node]),
         "activation": float(graph.probability[node]) if root else finite(graph.nodes.activation[node]),
-        **({"net": float(graph.net[node]), "activation": None} if isinstance(graph, ComponentGraph) and graph.scored else {}),
+        **(
+            {"net": float(graph.net[node]), "activation": None}
+            if isinstance(graph, ComponentGraph) and graph.scored
+            else {}
+        ),
     }
 
 

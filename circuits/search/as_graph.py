@@ -66,7 +66,7 @@ def component_graph(found: EdgeScores | ComponentCircuit, scores: EdgeScores | N
 
 
 def _worse_without(circuit: ComponentCircuit) -> Float[np.ndarray, "sender receiver"] | None:
-    """What a search saw the removal of each edge do, as a score: below 0 where it made things worse. None where it does not say."""
+    """What a search saw the removal of each edge do, as a score: below 0 where it made things worse. None if it says nothing."""
     worse = {row.get("edge"): row.get("worse by") for row in circuit.found}
     if not all(isinstance(worse.get(name), float | int) for name in circuit.names):
         return None
@@ -77,8 +77,8 @@ def _worse_without(circuit: ComponentCircuit) -> Float[np.ndarray, "sender recei
 
 
 def shown_edges(graph: ComponentGraph, size: int = FIRST, rule: str = "strongest") -> Bool[np.ndarray, " edge"]:
-    """`size` of a graph's edges: the `strongest`; those most `for` or `against` the right answer; or `grown` from the logits, always
-    the strongest edge into what is there, so that all of them lead there. BadInput for a rule there is not."""
+    """`size` of a graph's edges: the `strongest`; those most `for` or `against` the right answer; or `grown` from the logits,
+    always the strongest edge into what is there, so that all of them lead there. BadInput for a rule there is not."""
     if rule not in SHOWN:
         raise BadInput(f"There is no choice {brief(rule)}; choose {', '.join(SHOWN)}.")
     if rule == "grown":
@@ -95,7 +95,9 @@ def shown_edges(graph: ComponentGraph, size: int = FIRST, rule: str = "strongest
 def circuit_of_graph(graph: CircuitGraph) -> ComponentCircuit:
     """The edges of a graph as a circuit. BadInput for a graph of a prompt."""
     if not isinstance(graph, ComponentGraph):
-        raise BadInput("This is the graph of a prompt; a circuit of components was wanted, as `component_graph` makes them.")
+        raise BadInput(
+            "This is the graph of a prompt; a circuit of components was wanted, as `component_graph` makes them."
+        )
     layout = layout_of_graph(graph)
     kept = np.zeros(layout.edges.shape, bool)
     kept[tuple(edges_of_graph(graph).T)] = True

@@ -47,7 +47,7 @@ def unit_evidence(
     """
     from probe.text.tokens import display_tokens
 
-    if model.cfg.n_layers != graph.n_layers:
+    if model.cfg.n_layers != read_graph(graph).n_layers:
         raise BadInput(
             f"The graph has {graph.n_layers} layers and this model {model.cfg.n_layers}; give the graph's model."
         )

@@ -161,7 +161,7 @@ def _drawn(
     source, target, weight, flow, pushes = (e[kept] for e in edges)
     strength = flow / (float(flow.max(initial=0.0)) or 1.0)
     pinned, influence = set(marks.chosen), float(graph.influence[graph.explained].max(initial=0.0)) or 1.0
-    total = len(edges[0])
+    total, what = len(edges[0]), "the sizes of scores" if graph.of_task else "the influence"
     return {
         "nodes": [_node(graph, b, pinned, influence) for b in ends if b.group is None],
         "groups": [_group(graph, b) for b in boxes if b.group is not None],
@@ -171,12 +171,14 @@ def _drawn(
         ],
         "rows": [{"text": _row_name(graph, r["layer"]), "y": round(r["y"], 1)} for r in rows],
         "box": [round(v, 1) for v in (left, top, right + 16 - left, bottom + 16 - top)],
-        "words": f"{len(kept):,} of {counted(total, 'edge')}, {100 * held:.0f} % of the {'scores' if graph.of_task else 'influence'} between these boxes",
+        "words": f"{len(kept):,} of {counted(total, 'edge')}, {100 * held:.0f} % of {what} between these boxes",
     }
 
 
 def _row_name(graph: CircuitGraph, layer: int) -> str:
-    return ("input" if graph.of_task else "tokens") if layer < 0 else "logits" if layer >= graph.n_layers else f"L{layer}"
+    if layer < 0:
+        return "input" if graph.of_task else "tokens"
+    return "logits" if layer >= graph.n_layers else f"L{layer}"
 
 
 def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
@@ -204,7 +206,9 @@ def _group(graph: CircuitGraph, box: Box) -> Json:
         "name": box.group,
         "open": box.inner is not None,
         "members": box.nodes,
-        "listed": ", ".join(titled(graph, i, 40) + ("" if graph.of_task else f"@{graph.nodes.pos[i]}") for i in box.nodes[:12]),
+        "listed": ", ".join(
+            titled(graph, i, 40) + ("" if graph.of_task else f"@{graph.nodes.pos[i]}") for i in box.nodes[:12]
+        ),
         "number": float(f"{graph.influence[box.nodes].sum():.4g}"),
     }
 

@@ -119,6 +119,7 @@ def collapse(
     >>> groups = ow.suggest_supernodes(graph)
     >>> small = ow.collapse(graph, groups)
     """
+    read_graph(graph)
     groups = {g.name: g.nodes for g in supernodes.groups} if supernodes is not None else graph.supernodes
     single = [n for x in (graph.pinned if alone is None else alone) for n in graph.find(x)]
     return collapse_groups(graph, groups, single)

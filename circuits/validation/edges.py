@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from circuits.graph.graph import UNITS, CircuitGraph
+from circuits.graph.graph_arguments import read_graph
 from circuits.validation.frozen_run import FrozenRun, frozen_run
 from probe.errors import BadInput
 from probe.show.opening import came_from
@@ -60,7 +61,7 @@ def check_edges(
     if n < 1:
         raise BadInput(f"{n} sources were to be changed; a check needs at least 1.")
     generator = np.random.default_rng(seed)
-    units = graph.nodes.where(*UNITS)
+    units = read_graph(graph).nodes.where(*UNITS)
     able = np.unique(graph.edges.source)
     # Half of them units: a graph has many small leaves, and units are what it is read for.
     parts = [able[units[able]], able[~units[able]]]

@@ -340,12 +340,14 @@ def test_a_circuit_of_components_is_looked_through_and_marked(tab, site):
     tab.goto(f"{site}/circuits")
     tab.locator("#circuits a.prompt", has_text="EdgeScores").click()
     expect(tab.locator("#links .xtick text").last).to_have_text("MLP", timeout=60_000)
-    expect(tab.locator("#shown")).to_contain_text("100 of 151 edges")
+    expect(tab.locator("#shown")).to_contain_text("100 of 164 edges")
     lines = tab.locator("#links .scatterlayer .js-line")
-    many = lines.evaluate_all("all => all.map((one) => one.getAttribute('d').split('M').length - 1).reduce((a, b) => a + b, 0)")
+    many = lines.evaluate_all(
+        "all => all.map((one) => one.getAttribute('d').split('M').length - 1).reduce((a, b) => a + b, 0)"
+    )
     assert many == 100, many
     tab.locator("#keep").fill("12")
-    expect(tab.locator("#shown")).to_contain_text("12 of 151 edges")
+    expect(tab.locator("#shown")).to_contain_text("12 of 164 edges")
     expect(tab).to_have_url(re.compile("k=12"))
     tab.get_by_role("combobox", name="Which edges are shown").click()
     tab.get_by_role("option", name="grown from the logits").click()

@@ -28,10 +28,18 @@ def task(home):
     return "task"
 
 
-@pytest.mark.parametrize("query", ["", "?k=20&e=grown", "?k=5&e=against&n=3", "?k=nonsense&e=0.5&n=9999&t=2&test=x&groups=y"])
+@pytest.mark.parametrize(
+    "query", ["", "?k=20&e=grown", "?k=5&e=against&n=3", "?k=nonsense&e=0.5&n=9999&t=2&test=x&groups=y"]
+)
 def test_the_view_of_a_circuit_of_components(task, query, monkeypatch):
     page = drawn(f"/circuits/{task}{query}", monkeypatch)
-    for words in ("speaks for the right answer", "a1.h2", "Which edges are shown", "How much do its best edges keep?", "mib.json"):
+    for words in (
+        "speaks for the right answer",
+        "a1.h2",
+        "Which edges are shown",
+        "How much do its best edges keep?",
+        "mib.json",
+    ):
         assert words in page, words
     for words in ("neuronpedia", "Suggest these", "replacement", "conservation", "Compare with", "The prompt"):
         assert words not in page, words
@@ -41,7 +49,9 @@ def test_how_many_edges_are_shown_and_which(task):
     assert components.asked({}) == (100, "strongest") and components.asked({"k": "0", "e": "for"}) == (1, "for")
     shown = components.arranged(task, 0, 12, "grown")
     found = load_graph(place("graph", task))
-    assert shown.edges.sum() <= 12 and components.said_of(found, shown).startswith(f"{shown.edges.sum()} of {len(found.edges)} edges")
+    assert shown.edges.sum() <= 12 and components.said_of(found, shown).startswith(
+        f"{shown.edges.sum()} of {len(found.edges)} edges"
+    )
 
 
 def test_a_result_is_listed_and_becomes_one_graph(home, monkeypatch):

@@ -1,12 +1,14 @@
-"""Circuits between components as graphs: every edge with its score, stored and read again; what cannot be asked of them refuses."""
+"""Circuits between components as graphs: every edge with its score, stored and read again; what cannot be asked of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from component_scores import LAYOUTS, scores_on
 from every_kind import every_kind
 
+import openwork as ow
 from circuits.edge_attribution.as_graph import edges_of_graph, scores_of_graph
 from circuits.exchange.openwork_json import to_openwork
 from circuits.exchange.write_neuronpedia import to_neuronpedia
@@ -23,6 +25,8 @@ from circuits.supernodes.subgraph_layout import drawing
 from probe.artifacts.folder import place
 from probe.errors import BadInput
 from probe.methods.catalogue import known
+from probe.methods.kinds import KINDS
+
 
 @pytest.fixture
 def graph() -> ComponentGraph:
@@ -80,7 +84,9 @@ def test_circuits_have_the_scores_that_they_know():
     assert not bare.scored and [bare.edge_name(i) for i in range(2)] == names and (bare.pushes > 0).all()
     found = [{"edge": names[0], "worse by": 0.5, "kept": True}, {"edge": names[1], "worse by": -0.25, "kept": True}]
     searched = component_graph(circuit_of(scores.layout, names, method="ACDC", task="ioi", found=found))
-    assert searched.scored and searched.edges.weight.tolist() == [-0.5, 0.25] and searched.pushes.tolist() == [0.5, -0.25]
+    assert (
+        searched.scored and searched.edges.weight.tolist() == [-0.5, 0.25] and searched.pushes.tolist() == [0.5, -0.25]
+    )
     assert circuit_of_graph(searched).names == names
     with pytest.raises(BadInput, match="no edges"):
         component_graph(circuit_of(scores.layout, [], method="by hand", task="ioi"))
@@ -112,11 +118,18 @@ def test_choices_of_edges(graph):
 def test_the_picture_holds_the_chosen_edges_by_sign(graph):
     kept = shown_edges(graph, 20)
     figure = graph_figure(graph, shown=of_edges(graph, kept))
-    drawn = {name: sum(t.x.count(None) for t in figure.data if t.name == name and t.mode == "lines") for name in (FOR, OPPOSED)}
+    drawn = {
+        name: sum(t.x.count(None) for t in figure.data if t.name == name and t.mode == "lines")
+        for name in (FOR, OPPOSED)
+    }
     assert drawn == {FOR: int((graph.pushes[kept] > 0).sum()), OPPOSED: int((graph.pushes[kept] < 0).sum())}
     root, one = len(graph.nodes) - 1, int(graph.edges.source[kept][0])
     lines = [
-        sum(t.x.count(None) for t in graph_figure(graph, shown=of_edges(graph, kept), node=node).data if t.mode == "lines")
+        sum(
+            t.x.count(None)
+            for t in graph_figure(graph, shown=of_edges(graph, kept), node=node).data
+            if t.mode == "lines"
+        )
         for node in (root, one)
     ]
     assert lines == [20, int(((graph.edges.source == one) | (graph.edges.target == one))[kept].sum())]
@@ -159,22 +172,57 @@ def test_files_of_others(graph):
         mib_of_graph(every_kind())
 
 
-MORE = {"compare-graphs": {"b": "task"}, "merge": {"graphs": ["task", "task"]}, "blind": None}
-"""What methods of graphs need beside the graph."""
+REFUSED: dict[str, dict[str, Any]] = {
+    "edge-heads": {"target": "logits", "source": "a0.h0"},
+    "qk-attribution": {"head": "L1H0", "query": 1, "key": 0},
+    "compare-graphs": {"a": "task", "b": "prompt"},
+    "merge-graphs": {"graphs": ["task", "prompt"]},
+    "subgraph-test": {"nodes": ["a0.h0"]},
+    "sufficiency": {"nodes": ["a0.h0"]},
+    "suggest-groups": {},
+    "group-by-neighbours": {},
+    "subgraph-scores": {"pinned": ["a0.h0"]},
+    "export": {"to": "graph.json"},
+    "prune": {},
+}
+"""What is asked of graphs of prompts alone, with what else it needs."""
+ANSWERED: dict[str, dict[str, Any]] = {
+    "node-edges": {"node": "a0.h0"},
+    "show": {},
+    "pin": {"nodes": ["a0.h0", "top:2"]},
+    "supernodes": {"put": ["both=a0.h0,a1.h2"]},
+}
+"""What is asked of any graph."""
 
 
-def test_what_cannot_be_asked_of_it_says_so(graph, home, toy):
+def test_every_method_of_graphs_answers_or_says_what_it_wants(graph, home, toy, tmp_path, monkeypatch):
     save_graph(graph, place("graph", "task"))
-    asked, answered = [], []
-    for read in known().values():
-        about = read()
-        mine = [p for p in about.parameters if "GraphName" in str(p.kind) or p.kind.control == "stored" and p.name in ("graph", "a")]
-        if not mine or about.module.startswith("probe"):
+    save_graph(every_kind(), place("graph", "prompt"))
+    monkeypatch.chdir(tmp_path)
+    methods = {read().name: read() for read in known().values()}
+    of_graphs = {name for name, about in methods.items() if any(p.kind is KINDS["GraphName"] for p in about.parameters)}
+    assert of_graphs == {*REFUSED, *ANSWERED}
+    for name, more in {**REFUSED, **ANSWERED}.items():
+        asked = {"graph": "task", **more} if not {"a", "graphs"} & {*more} else more
+        function = getattr(ow, methods[name].function)
+        given = (toy,) if methods[name].of_model else ()
+        if name in ANSWERED:
+            assert function(*given, **asked).rows()
             continue
-        asked.append(about.name)
-    assert answered == [] and asked
-    for property_of in ("scores",):
-        with pytest.raises(BadInput, match="asked of the graph of one prompt"):
-            getattr(graph, property_of)
-    with pytest.raises(BadInput, match="asked of the graph of one prompt"):
-        graph.prune()
+        with pytest.raises(BadInput, match="circuit of components"):
+            function(*given, **asked)
+    assert load_graph("task").supernodes == {"both": [graph.find("a0.h0")[0], graph.find("a1.h2")[0]]}
+
+
+def test_what_rests_on_sums_is_refused(graph, toy, tmp_path):
+    for ask in (
+        lambda: graph.scores,
+        lambda: graph.prune(),
+        lambda: ow.collapse(graph),
+        lambda: ow.check_edges(toy, graph),
+        lambda: ow.oracle_rows(toy, graph, [5]),
+        lambda: ow.unit_evidence(toy, graph, []),
+        lambda: ow.write_unit_files(graph, tmp_path, []),
+    ):
+        with pytest.raises(BadInput, match="circuit of components"):
+            ask()

@@ -93,9 +93,7 @@ def connected(
     return rows.edge_table(found, node, direction), still(node_facts(found, node, shown))
 
 
-def shown_rows(
-    name: str, keep: float, selection: Selection | None, edges: float | str | None = None
-) -> Drawn:
+def shown_rows(name: str, keep: float, selection: Selection | None, edges: float | str | None = None) -> Drawn:
     """The nodes of the link graph as rows; those of the selected token, where there is one."""
     found, shown = arranged(name, keep, edges)
     at = (selection or {}).get("token")

@@ -1,5 +1,5 @@
-"""What the page of a circuit has of one between components of a task: which of its edges are shown, its numbers, and how much of the
-behaviour circuits of every size keep."""
+"""What the page of a circuit has of one between components of a task: which of its edges are shown, its numbers, and how much of
+the behaviour circuits of every size keep."""
 
 from functools import lru_cache
 from typing import Any
@@ -109,7 +109,9 @@ def curve_of(found: ComponentGraph) -> dict[str, Any] | None:
         return None
     about = {name: value for name, value in call.arguments.items() if name in _shared()} | {"by": call.method}
     try:
-        return {n: v for n, v in Call.checked(CURVE.method, found.model, about).arguments.items() if n in (*_shared(), "by")}
+        return {
+            n: v for n, v in Call.checked(CURVE.method, found.model, about).arguments.items() if n in (*_shared(), "by")
+        }
     except BadInput:
         return None
 

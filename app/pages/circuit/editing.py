@@ -23,9 +23,8 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float | str, suggestio
         [dcc.Store(id="subgraph-data", data=data), html.Div(id="subgraph", className="ow-subgraph ow-data")],
         style={"marginBottom": 8},
     )
-    legend = (
-        f"{SPEAKS if found.of_task else PUSHES} Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
-    )
+    does = "Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
+    legend = f"{SPEAKS if found.of_task else PUSHES} {does}"
     return panel(
         "Subgraph",
         [
@@ -47,7 +46,8 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float | str, suggestio
             ),
             _suggested(suggestions),
         ],
-        note=f"Direct edges between what you pin, with {'input' if found.of_task else 'tokens'} and logits around it. Every edit is stored at once.",
+        note=f"Direct edges between what you pin, with {'input' if found.of_task else 'tokens'} and logits around it. "
+        "Every edit is stored at once.",
         tools=html.Div(
             [
                 _does("−", "out", "Smaller", **{"aria-label": "Zoom out"}),

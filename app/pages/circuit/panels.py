@@ -42,7 +42,7 @@ def shares(found: CircuitGraph, query: dict[str, str]) -> tuple[float, float | s
 
 OF_PROMPT = "Size by influence; rings are pins. A click shows a node's edges, Ctrl and click pins it."
 OF_COMPONENTS = (
-    "Size by the scores of its edges; rings are pins. A click shows a component's edges, on the logits all; Ctrl and click pins it."
+    "Size by the scores of its edges; rings are pins. A click shows its edges, on the logits all; Ctrl+click pins it."
 )
 
 
@@ -60,7 +60,9 @@ def link_panels(
     """
     figure, words, strip = plotted
     rows, facts = connected
-    height = int(np.clip((28 if found.of_task else 20) * (found.n_layers + 2) + 130, 380, 1040 if found.of_task else 860))
+    height = int(
+        np.clip((28 if found.of_task else 20) * (found.n_layers + 2) + 130, 380, 1040 if found.of_task else 860)
+    )
     tools = components.tools(keep, str(edges), words) if found.of_task else _tools(keep, float(edges), words)
     wide = {"minWidth": max(0, 46 * len(found.tokens))}
     plot = panel(
@@ -70,7 +72,10 @@ def link_panels(
             html.Div(drawn.rows("graph-found", 240), id="graph-found-box", hidden=True),
             html.Div(drawn.token_strip("graph-strip", strip), hidden=found.of_task),
             html.Div(
-                html.Div(graph("links", height, f"Link graph: {'head' if found.of_task else 'position'} by layer", figure), style=wide),
+                html.Div(
+                    graph("links", height, f"Link graph: {'head' if found.of_task else 'position'} by layer", figure),
+                    style=wide,
+                ),
                 className="ow-scroll" if found.of_task else "ow-scroll ow-from-end",
                 style={"marginTop": 8},
             ),

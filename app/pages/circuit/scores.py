@@ -6,13 +6,16 @@ from dash import html
 
 from app.components.parts import Parts, stat
 from app.library.graphs import body, graph_of
+from app.pages.circuit import components
+from circuits.graph.component_graph import ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.supernodes.scores_beside import Part, pinned_part, pinned_units, pruned_part, score_lines
 
 
 def bar(found: CircuitGraph) -> html.Section:
     """The panel, with the numbers of the whole graph; the others follow."""
-    inner = html.Div(stats(found, None, None), id="scores-live", className="ow-stats")
+    first = components.stats(found, None) if isinstance(found, ComponentGraph) else stats(found, None, None)
+    inner = html.Div(first, id="scores-live", className="ow-stats")
     return html.Section(html.Div(inner, className="body"), className="ow-panel", id="scores")
 
 

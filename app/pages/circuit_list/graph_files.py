@@ -42,7 +42,11 @@ def register(server: Flask) -> None:
     def graph_file(name: str, form: str) -> Response:
         try:
             if form not in ("neuronpedia", "openwork", "mib"):
-                return Response("Formats are neuronpedia.json, openwork.json and, of circuits of components, mib.json.", 404, mimetype="text/plain")
+                return Response(
+                    "Formats are neuronpedia.json, openwork.json and, of circuits of components, mib.json.",
+                    404,
+                    mimetype="text/plain",
+                )
             return _file(written(name, form), f"{name}.{form}.json")
         except OpenworkError as error:
             return Response(str(error), 404, mimetype="text/plain")

@@ -27,8 +27,8 @@ def layout(query: dict[str, str]) -> Parts:
     rows = listed(library())
     head = title(
         "Circuits",
-        lead="A graph of a prompt says which parts of the model wrote what its prediction reads; one of a task, which edges between heads and "
-        "MLPs its metric needs.",
+        lead="A graph of a prompt says which parts of the model wrote what its prediction reads; one of a task, which edges "
+        "between heads and MLPs its metric needs.",
     )
     asked = query.get("q", "")[:200]
     stores = [
@@ -87,7 +87,11 @@ def listed(stored: Library) -> Drawn:
         for name, reason in stored.damaged
         if name.startswith("graphs/")
     ]
-    return {"rows": [*broken, *rows], "total": len(stored.kinds["graph"]) + len(broken) + len(found), "largest": graph_files.LARGEST}
+    return {
+        "rows": [*broken, *rows],
+        "total": len(stored.kinds["graph"]) + len(broken) + len(found),
+        "largest": graph_files.LARGEST,
+    }
 
 
 def row(name: str, manifest: Manifest) -> Json:
