@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 
 from circuits.graph.component_graph import FOR, OPPOSED
-from circuits.graph.graph import KINDS, UNITS, CircuitGraph
+from circuits.graph.graph import KINDS, ROOTS, UNITS, CircuitGraph
 from circuits.graph.naming import described, word
 from circuits.graph.node_positions import Arrangement, arranged
 from probe.show.beside import draws
@@ -208,7 +208,7 @@ def _nodes(graph: CircuitGraph, shown: Arrangement, kind: str, sizes: np.ndarray
         y=np.round(shown.y[where], 3),
         mode="markers+text" if named else "markers",
         **written,
-        name=word(kind),
+        name="logits" if graph.of_task and kind in ROOTS else word(kind),
         marker={
             "symbol": SYMBOLS[kind],
             "size": np.full(int(where.sum()), 11.0) if kind == "token" else np.round(sizes[where], 1),

@@ -39,6 +39,11 @@ def word(kind: str) -> str:
     return _WORDS.get(kind, kind)
 
 
+def kind_of(graph: CircuitGraph, node: int) -> str:
+    """What sort of node it is, as people read it."""
+    return "logits" if graph.of_task and graph.roots[node] else word(KINDS[graph.nodes.kind[node]])
+
+
 def short(graph: CircuitGraph, node: int) -> str:
     """`L5N120`, `L5H3`, `token`, `L3 bias`, `logit`: what a node is, without where."""
     if graph.of_task:
@@ -91,10 +96,9 @@ def described(graph: CircuitGraph, node: int) -> str:
 
 def _component(graph: ComponentGraph, node: int) -> str:
     """A component, and what its edges come to."""
-    what = word(KINDS[graph.nodes.kind[node]]) if graph.explained[node] and not graph.roots[node] else ""
     return "<br>".join(
         [
-            f"<b>{label_text(graph.name(node), 24)}</b>  {what}",
+            f"<b>{label_text(graph.name(node), 24)}</b>  {kind_of(graph, node)}",
             *([label_text(label(graph, node), 120)] if label(graph, node) else []),
             *(
                 [f"its edges together {figures(graph.net[node])}, sizes {figures(graph.influence[node])}"]

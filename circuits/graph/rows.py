@@ -11,9 +11,9 @@ import numpy as np
 from circuits.graph.component_graph import FOR, SIDES, ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.marking.marks import Marks
-from circuits.graph.naming import below, label, short, titled, word
+from circuits.graph.naming import below, kind_of, label, short, titled
 from circuits.graph.node_positions import Arrangement
-from circuits.graph.nodes import KINDS, Edges
+from circuits.graph.nodes import Edges
 from probe.artifacts.json import finite
 from probe.show.columns import column
 
@@ -91,7 +91,7 @@ def node_row(graph: CircuitGraph, node: int) -> Row:
         "unit": titled(graph, node, 60),
         "label": label(graph, node),
         "token": token_of(graph, node),
-        "kind": word(KINDS[graph.nodes.kind[node]]),
+        "kind": kind_of(graph, node),
         "position": int(graph.nodes.pos[node]),
         "influence": None if root else float(graph.influence[node]),
         "activation": float(graph.probability[node]) if root else finite(graph.nodes.activation[node]),
@@ -116,7 +116,7 @@ def node_words(graph: CircuitGraph, node: int, shown: Arrangement | None = None)
     place = ("" if graph.explained[node] else ": embeddings") if graph.of_task else place
     lost = shown is not None and node not in shown.nodes
     return [
-        f"{word(KINDS[graph.nodes.kind[node]])}{place}",
+        f"{kind_of(graph, node)}{place}",
         *([WRITES_OPPOSITE] if below(graph, node) else []),
         *(["Not shown in the link graph: keep more nodes to see it there."] if lost else []),
     ]
@@ -151,7 +151,8 @@ def edge_table(graph: CircuitGraph, node: int, direction: str) -> Table:
     turned = any(r["pushes"] is not None and r["pushes"] * r["weight"] < 0 for r in rows)
     columns = [
         column("unit", "from" if into else "to", "unit"),
-        column("side", "read as") if graph.of_task else column("token", "at", "token"),
+        *([] if graph.of_task else [column("token", "at", "token")]),
+        *([column("side", "read as")] if any(r["side"] for r in rows) else []),
         column("pushes", "", "signed", title=f"to the right: {FOR if graph.of_task else 'pushes it the way it went'}"),
         column("weight", "score" if graph.of_task else "weight", kind="num"),
         column("share", kind="share", wide=True, title="share of the sum of sizes in this direction"),

@@ -16,7 +16,7 @@ from circuits.graph.graph import KINDS, CircuitGraph
 from circuits.graph.influence import fewest
 from circuits.graph.link_graph_nodes import FIRST_EDGES
 from circuits.graph.marking.marks import MOST, Marks
-from circuits.graph.naming import label, short, titled, word
+from circuits.graph.naming import kind_of, label, short, titled
 from circuits.supernodes.boxes import NARROW, WIDE, Box, moved, opened_out, placed
 from circuits.supernodes.edge_widths import edge_opacity, edge_width
 from probe.artifacts.json import Json
@@ -189,7 +189,7 @@ def _node(graph: CircuitGraph, box: Box, pinned: set[int], most: float) -> Json:
         **_frame(box),
         "node": i,
         "kind": kind,
-        "what": word(kind),
+        "what": kind_of(graph, i),
         "title": short(graph, i),
         "label": graph.unit_tokens[i] if root else label(graph, i),
         "token": None if graph.of_task else graph.tokens[int(graph.nodes.pos[i])],

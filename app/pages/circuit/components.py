@@ -4,6 +4,7 @@ the behaviour circuits of every size keep."""
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
@@ -18,7 +19,7 @@ from circuits.graph.component_graph import FIRST, ComponentGraph
 from circuits.graph.node_positions import Arrangement, of_edges
 from probe.errors import BadInput
 from probe.methods.call import Call, call_of
-from probe.words import counted, decimals, percent
+from probe.words import counted, figures, percent
 
 CURVE = Block(
     "curve",
@@ -60,9 +61,14 @@ def tools(keep: float, rule: str, words: str) -> html.Div:
         write("graph-find", "Find a node", hint="Find a component: a5.h3, m2", w=210, debounce=200),
         html.Span([many, " edges"], className="ow-partial ow-in-line"),
         which,
-        html.Span(words, id="shown", className="ow-partial num"),
+        html.Span(words, id="shown", className="ow-partial num", style={"whiteSpace": "normal"}),
     ]
     return html.Div(parts, className="ow-bar-tools")
+
+
+def height(n_layers: int) -> int:
+    """Of the picture, in pixels: names beside components need room, and many layers the whole of a screen."""
+    return int((n_layers + 2) * np.clip(640 / (n_layers + 2), 29, 62) + 120)
 
 
 def said_of(found: ComponentGraph, shown: Arrangement) -> str:
@@ -81,15 +87,14 @@ def stats(found: ComponentGraph, shown: Arrangement | None) -> Parts:
     """The numbers in sight."""
     metric = str(found.convention.get("metric", ""))
     ends = [(which, found.facts.get(which)) for which in ("clean", "corrupted")]
-    runs = [stat(f"{which} runs", decimals(value, 2), metric) for which, value in ends if isinstance(value, float)]
+    runs = [stat(f"{which} runs", figures(value), metric) for which, value in ends if isinstance(value, float)]
     many, of = len(found.edges), found.edges_of_model
     share = "all of the model's" if many == of else f"{percent(many / max(1, of))} of the model's {of:,}"
-    said = said_of(found, shown).partition(", ")[2] if shown is not None and found.scored else ""
     return [
         *runs,
         stat("edges", f"{many:,}", share),
         stat("components", f"{len(found.nodes):,}", "heads, MLPs, the input and the logits"),
-        *([stat("shown", said.partition(" ")[0], "of the sum of |score|")] if said else []),
+        *([stat("shown", percent(shown.held), "of the sum of |score|")] if shown is not None and found.scored else []),
     ]
 
 

@@ -60,8 +60,8 @@ def link_panels(
     """
     figure, words, strip = plotted
     rows, facts = connected
-    height = int(
-        np.clip((28 if found.of_task else 20) * (found.n_layers + 2) + 130, 380, 1040 if found.of_task else 860)
+    height = (
+        components.height(found.n_layers) if found.of_task else int(np.clip(20 * (found.n_layers + 2) + 130, 380, 860))
     )
     tools = components.tools(keep, str(edges), words) if found.of_task else _tools(keep, float(edges), words)
     wide = {"minWidth": max(0, 46 * len(found.tokens))}
