@@ -18,7 +18,7 @@ _WORDS = {
     "error": "reconstruction error",
     "first": "first position",
     "mlp": "whole MLP",
-    "kv": "shared keys and values",
+    "kv": "keys and values",
 }
 _SHORT = {"rest": "others", "mlp": "MLP"}
 
