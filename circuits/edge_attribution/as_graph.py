@@ -44,7 +44,7 @@ def scores_graph(scores: EdgeScores) -> ComponentGraph:
         "pairs": len(scores.by_pair),
     }
     words = f"{scores.method} on {counted(len(scores.by_pair), 'pair')} of {scores.task}"
-    about = {"task": scores.task, "method": scores.method, **facts}
+    about = {"task": scores.task, "method": scores.method, "signed": scores.signed, **facts}
     return like(scores, graph_of(scores.layout, known, scores.matrix, words, about, scores.convention))
 
 
@@ -113,6 +113,7 @@ def scores_of_graph(graph: ComponentGraph) -> EdgeScores:
         corrupted=ends[1],
         examples=[],
         convention=graph.convention,
+        signed=graph.signed,
     )
 
 

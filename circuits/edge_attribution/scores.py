@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,8 +10,10 @@ from jaxtyping import Float, Int
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.tasks.pairs import METRICS, Pairs
 from probe.words import counted, decimals
+
+if TYPE_CHECKING:
+    from probe.tasks.pairs import Pairs
 
 SIGN = "change of the metric when the edge carries what its sender writes in the corrupted run"
 
@@ -105,7 +107,7 @@ class EdgeScores(Record, figure=True):
 
 def record_of(
     layout: Layout,
-    pairs: Pairs,
+    pairs: "Pairs",
     says: tuple[str, dict[str, Any]],
     by_pair: Float[np.ndarray, "pair edge"],
     ends: Float[np.ndarray, "2 pair"],
@@ -113,6 +115,8 @@ def record_of(
     signed: bool = True,
 ) -> EdgeScores:
     """What was found of every pair, by what is called so and made these choices. ends: the metric, clean and corrupted."""
+    from probe.tasks.pairs import METRICS  # needs torch; what is stored is read without
+
     corrupted = "runs of the task's corrupted prompts"
     return EdgeScores(
         method=says[0],

@@ -34,6 +34,7 @@ FOR, OPPOSED = "speaks for the right answer", "speaks against it"
 SPEAKS = (
     "Solid blue edges speak for the right answer: without them the metric falls. Dashed orange ones speak against it."
 )
+CARRIES = "Edges are drawn by how much they carry, which speaks neither for the right answer nor against it."
 FIRST = 100
 """Edges that a picture begins with."""
 
@@ -61,14 +62,24 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         return bool(self.facts.get("scored", True))
 
     @property
+    def signed(self) -> bool:
+        """Whether a score speaks for the right answer or against it; some say how much an edge carries, and no more."""
+        return self.scored and bool(self.facts.get("signed", True))
+
+    @property
+    def lines_mean(self) -> str:
+        """What every picture of the edges says of its lines."""
+        return SPEAKS if self.signed else CARRIES if self.scored else "An edge that is drawn is in the circuit."
+
+    @property
     def edges_of_model(self) -> int:
         """How many edges the model has; a circuit holds some of them."""
         return int(self.facts.get("edges_of_model", len(self.edges)))
 
     @cached_property
     def pushes(self) -> Float[np.ndarray, " edge"]:
-        """Above 0 where an edge speaks for the right answer: without it the metric falls."""
-        return -self.edges.weight if self.scored else np.ones(len(self.edges))
+        """Above 0 where an edge speaks for the right answer: without it the metric falls. Above 0 for all where none says so."""
+        return -self.edges.weight if self.signed else np.ones(len(self.edges))
 
     @cached_property
     def size(self) -> Float[np.ndarray, " edge"]:

@@ -55,8 +55,6 @@ COLOURS = {
 "Okabe-Ito colours, told apart by symbol too."
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 WITH, AGAINST = "pushes it the way it went", "pushes against it"
-PUSHES = "Solid edges push a node the way it went (up; a unit below zero, further down), dashed ones push against it."
-"""What every picture of edges says of its lines. See `CircuitGraph.pushes`."""
 _INK = {False: ("#0a6ebd", "#c8561b", "#2f5d8c", "#b07a1e"), True: ("#5aaef0", "#f08a52", "#e4e7ec", "#d9a441")}
 "On a light and on a dark ground: edges with and against, the chosen node's ring, the rings of pins."
 _NAMED = 90

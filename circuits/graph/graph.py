@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from circuits.graph import in_words as words
 from circuits.graph import influence as through
 from circuits.graph.influence import Pruned, Scores
-from circuits.graph.nodes import KINDS, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
+from circuits.graph.nodes import KINDS, PUSHES, ROOTS, UNITS, Edges, Kinds, Nodes, of_kinds
 from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.model.unit_names import LETTERS, UnitName, as_text, nearly, unit_name
@@ -127,6 +127,11 @@ class CircuitGraph(Record, figure=True, page=True):
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruned:
         """`Pruned(nodes, edges, scores)`: the fewest nodes and edges that hold these shares of the influence."""
         return through.prune(self, node_threshold, edge_threshold)
+
+    @property
+    def lines_mean(self) -> str:
+        """What every picture of the edges says of its lines."""
+        return PUSHES
 
     @property
     def first_shown(self) -> Bool[np.ndarray, " node"]:

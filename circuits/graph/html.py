@@ -52,8 +52,6 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
 
     chosen: nodes to draw, by default those that pruning keeps; of either the most influential, and always what is explained.
     """
-    from circuits.graph.component_graph import SPEAKS
-    from circuits.graph.figures import PUSHES
     from circuits.graph.node_positions import arranged
 
     shown = arranged(graph, _strongest(graph, graph.first_shown if chosen is None else chosen))
@@ -67,7 +65,7 @@ def links_html(graph: "CircuitGraph", chosen: Bool[np.ndarray, " node"] | None =
     drawn = (
         f"{len(shown.nodes)} of {len(graph.nodes):,} nodes and {len(edges)} of {len(graph.edges):,} edges are drawn; "
     )
-    said = note(f"{drawn}larger nodes have more influence. {SPEAKS if graph.of_task else PUSHES}")
+    said = note(f"{drawn}larger nodes have more influence. {graph.lines_mean}")
     return svg(parts, _W, height, "link graph", mono=True) + said
 
 

@@ -34,8 +34,8 @@ KINDS = (
 """Kinds of nodes; stored as indices, so new ones go to the end."""
 UNITS = ("neuron", "latent", "mlp", "head", "kv")
 ROOTS = ("logit", "direction")
-
-
+PUSHES = "Solid edges push a node the way it went (up; a unit below zero, further down), dashed ones push against it."
+"""What every picture of edges says of its lines. See `CircuitGraph.pushes`."""
 Kinds = str | Sequence[str]
 """One kind of nodes by its name, or several; `units` and `roots` stand for all of theirs, none for every kind."""
 _SETS = {"units": UNITS, "unit": UNITS, "roots": ROOTS, "root": ROOTS}

@@ -157,7 +157,15 @@ def edge_table(graph: CircuitGraph, node: int, direction: str) -> Table:
         column("weight", "score" if graph.of_task else "weight", kind="num"),
         column("share", kind="share", wide=True, title="share of the sum of sizes in this direction"),
     ]
-    note = SCORES if graph.of_task else "" if not turned else BELOW if into else BELOW_SOME
+    note = (
+        SCORES
+        if isinstance(graph, ComponentGraph) and graph.signed
+        else ""
+        if not turned
+        else BELOW
+        if into
+        else BELOW_SOME
+    )
     label = f"Edges {'into' if into else 'out of'} {short(graph, node)}"
     return {"columns": columns, "rows": [picked(r) for r in rows], "note": note, "label": label}
 

@@ -34,7 +34,7 @@ def subgraph_html(small: Subgraph) -> str:
 
 def boxes_html(graph: "CircuitGraph", marks: Marks) -> str:
     """What is marked, drawn as the dashboard draws it: layers upwards, positions across, edges wider with more influence."""
-    from circuits.graph.figures import PUSHES
+    from circuits.graph.nodes import PUSHES
 
     drawn = drawing(graph, marks)
     if not drawn["nodes"]:

@@ -74,6 +74,13 @@ def test_what_was_not_measured_is_no_edge():
         component_graph(replace(scores, by_pair=by_pair * np.nan))
 
 
+def test_scores_that_speak_neither_for_nor_against_are_drawn_alike():
+    scores = scores_on()
+    graph = component_graph(replace(scores, by_pair=np.abs(scores.by_pair), signed=False))
+    assert not graph.signed and (graph.pushes == 1).all() and "neither" in graph.lines_mean
+    assert not scores_of_graph(graph).signed and "neither" in graph._repr_html_()
+
+
 def test_circuits_have_the_scores_that_they_know():
     scores = scores_on()
     chosen = choose_edges(scores, 12)

@@ -16,6 +16,7 @@ from app.library.graphs import graph_of
 from app.library.models import models
 from app.methods.block import Block
 from circuits.graph.component_graph import FIRST, ComponentGraph
+from circuits.graph.graph import CircuitGraph
 from circuits.graph.node_positions import Arrangement, of_edges
 from probe.errors import BadInput
 from probe.methods.call import Call, call_of
@@ -51,12 +52,14 @@ def arranged(name: str, mark: int, size: int, rule: str) -> Arrangement:
     return of_edges(found, shown_edges(found, size, rule))
 
 
-def tools(keep: float, rule: str, words: str) -> html.Div:
+def tools(found: CircuitGraph, keep: float, rule: str, words: str) -> html.Div:
     """Search, how many edges are shown, which, and what they hold."""
     from circuits.search.as_graph import MOST, SHOWN
 
     many = count("keep", int(keep), "Edges shown", least=1, most=MOST, w=80, debounce=400, step=20)
-    which = choose("edges-kept", SHOWN, rule, "Which edges are shown", w=190)
+    signed = isinstance(found, ComponentGraph) and found.signed
+    options = {one: said for one, said in SHOWN.items() if signed or one not in ("for", "against")}
+    which = choose("edges-kept", options, rule, "Which edges are shown", w=190)
     parts = [
         write("graph-find", "Find a node", hint="Find a component: a5.h3, m2", w=210, debounce=200),
         html.Span([many, " edges"], className="ow-partial ow-in-line"),

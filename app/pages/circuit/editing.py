@@ -10,8 +10,6 @@ from app.library.graphs import look, mark
 from app.pages.circuit.panels import full_button
 from app.pages.circuit.pinned import drawing, marks_data, pin_table, seen_again
 from app.pages.circuit.suggestions import register_suggestions
-from circuits.graph.component_graph import SPEAKS
-from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from probe.artifacts.json import Json
 
@@ -24,7 +22,7 @@ def subgraph_panel(found: CircuitGraph, name: str, edges: float | str, suggestio
         style={"marginBottom": 8},
     )
     does = "Drag moves a box, Ctrl and the wheel zoom, Shift and click marks for a group, a click opens a group."
-    legend = f"{SPEAKS if found.of_task else PUSHES} {does}"
+    legend = f"{found.lines_mean} {does}"
     return panel(
         "Subgraph",
         [

@@ -14,8 +14,6 @@ from app.components.snippets import of_call, python_of_graph
 from app.library.artifacts import registered
 from app.pages.circuit import components
 from circuits.attribution.traced_again import traced_by
-from circuits.graph.component_graph import SPEAKS
-from circuits.graph.figures import PUSHES
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.in_words import provenance
 from circuits.graph.link_graph_nodes import FIRST_EDGES, LEAST, first_keep
@@ -63,7 +61,7 @@ def link_panels(
     height = (
         components.height(found.n_layers) if found.of_task else int(np.clip(20 * (found.n_layers + 2) + 130, 380, 860))
     )
-    tools = components.tools(keep, str(edges), words) if found.of_task else _tools(keep, float(edges), words)
+    tools = components.tools(found, keep, str(edges), words) if found.of_task else _tools(keep, float(edges), words)
     wide = {"minWidth": max(0, 46 * len(found.tokens))}
     plot = panel(
         "Link graph",
@@ -79,7 +77,7 @@ def link_panels(
                 className="ow-scroll" if found.of_task else "ow-scroll ow-from-end",
                 style={"marginTop": 8},
             ),
-            html.Div(SPEAKS if found.of_task else PUSHES, className="ow-partial"),
+            html.Div(found.lines_mean, className="ow-partial"),
         ],
         note=OF_COMPONENTS if found.of_task else OF_PROMPT,
         tools=full_button(),
