@@ -9,16 +9,16 @@ from every_kind import every_kind
 from pages import drawn
 
 from app.library.artifacts import library
-from app.library.graphs import component_results
+from app.library.graphs import component_results, graph_of, opened_circuit
 from app.pages.circuit import components
 from app.pages.circuit.page import opened
 from app.pages.circuit_list import compare
 from app.pages.circuit_list import page as circuits
 from app.server.main import make_server
-from circuits import component_graph, eap
+from circuits import choose_edges, component_graph, eap
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
-from probe.artifacts.records import save_record
+from probe.artifacts.records import load_record, save_record
 from probe.errors import BadInput
 
 
@@ -91,8 +91,19 @@ def test_it_is_not_compared_with_the_graph_of_a_prompt(task):
         compare.layout("prompt", task, {})
 
 
-def test_the_curve_is_asked_of_what_the_scores_were_asked_of(toy):
-    graph = component_graph(eap(toy, "greater-than", n=2))
-    asked = components.curve_of(graph)
-    assert asked is not None and (asked["task"], asked["by"], asked["n"]) == ("greater-than", "eap", 2)
-    assert components.curve_of(component_graph(scores_on())) is None
+def test_what_is_measured_is_asked_of_the_stored_result(toy, home, monkeypatch):
+    scores = eap(toy, "greater-than", n=2)
+    save_record(scores, place("result", "scores"))
+    save_record(choose_edges(scores, 9, "optimal"), place("result", "chosen"))
+    for result, block, named, words in (
+        ("scores", components.CURVE, "scores", "How much do its best edges keep?"),
+        ("chosen", components.REPORT, "circuit", "Does the circuit do it alone?"),
+    ):
+        name = opened_circuit(load_record(result), result)
+        asked = components.asked_of(block, graph_of(name), name)
+        assert asked is not None and (asked["task"], asked[named]) == ("greater-than", result)
+        page = drawn(f"/circuits/{name}", monkeypatch)
+        assert words in page and "Not to be measured here" not in page
+    save_graph(component_graph(scores), place("graph", "alone"))
+    assert components.asked_of(components.CURVE, graph_of("alone"), "alone") is None
+    assert "Not to be measured here" in drawn("/circuits/alone", monkeypatch)

@@ -184,6 +184,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "qk-attribution": {"head": "L1H0", "query": 1, "key": 0},
     "compare-graphs": {"a": "task", "b": "prompt"},
     "merge-graphs": {"graphs": ["task", "prompt"]},
+    "subgraph-report": {"nodes": ["a0.h0"]},
     "subgraph-test": {"nodes": ["a0.h0"]},
     "sufficiency": {"nodes": ["a0.h0"]},
     "suggest-groups": {},

@@ -12,14 +12,17 @@ from app.components import drawn
 from app.components.drawn import Drawn
 from app.components.inputs import choose, count, write
 from app.components.parts import Parts, empty, panel, stat
+from app.library.artifacts import is_registered, registered
 from app.library.graphs import graph_of
 from app.library.models import models
 from app.methods.block import Block
 from circuits.graph.component_graph import FIRST, ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.graph.node_positions import Arrangement, of_edges
+from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.methods.call import Call, call_of
+from probe.methods.catalogue import method_named
 from probe.words import counted, figures, percent
 
 CURVE = Block(
@@ -29,9 +32,19 @@ CURVE = Block(
     key="curve",
     title="How much do its best edges keep?",
     note="Circuits of every size by these scores, on pairs they were not found on, beside random ones of equal size.",
-    of=("task", "by", "n"),
+    of=("task", "scores"),
 )
-NOT_HERE = "This was not found by a call of `eap` or `eap-ig`. In Python: curve_of_scores(model, scores, pairs)."
+REPORT = Block(
+    "report",
+    "circuit-report",
+    fields=("n", "ablation", "random", "subsets", "greedy", "needed"),
+    key="report",
+    title="Does the circuit do it alone?",
+    note="Is it faithful, complete and minimal: on pairs of its task, beside random circuits of its size.",
+    of=("circuit",),
+)
+NOT_HERE = "Its scores or circuit are not stored here as a result of a method, which is what is measured. In Python: "
+NOT_HERE += "curve_of_scores(model, scores, pairs), circuit_report(model, circuit, task)."
 
 
 def asked(query: dict[str, str]) -> tuple[float, str]:
@@ -101,32 +114,28 @@ def stats(found: ComponentGraph, shown: Arrangement | None) -> Parts:
     ]
 
 
-def curve_panel(found: ComponentGraph, query: dict[str, str]) -> Component:
-    """The curve of these scores that is stored, or the button that makes it; or why there is none."""
-    given = curve_of(found)
+def measured(found: ComponentGraph, name: str, query: dict[str, str]) -> Component:
+    """The stored curve of these scores, or report on this circuit, or the button that makes it; or why there is none."""
+    block = REPORT if "pairs" not in found.facts else CURVE
+    given = asked_of(block, found, name)
     if given is None or found.model not in models():
         named = found.model[:60] or "not named in it"
         why = NOT_HERE if given is None else f"Its model ({named}) is none of those known here."
-        return panel(CURVE.title, empty("Not to be measured here", why), note=CURVE.note, export=False)
-    return CURVE.layout(found.model, given, query)
+        return panel(block.title, empty("Not to be measured here", why), note=block.note, export=False)
+    return block.layout(found.model, given, query)
 
 
-def curve_of(found: ComponentGraph) -> dict[str, Any] | None:
-    """What the curve of a circuit's scores is asked, from the call that made them; None where no call can tell."""
-    if (call := call_of(found)) is None:
+def asked_of(block: Block, found: ComponentGraph, name: str) -> dict[str, Any] | None:
+    """What is asked of the result that a graph was opened from, with the pairs its call drew; None where that is not stored."""
+    parents = read_manifest(registered("graph", name), "graph").parents
+    if not parents or not is_registered("result", parents[0]):
         return None
-    about = {name: value for name, value in call.arguments.items() if name in _shared()} | {"by": call.method}
+    call, about = call_of(found), method_named(block.method)
+    asks = {p.name for p in about.parameters} - {*block.fields}  # type: ignore[misc]
+    drawn = {key: value for key, value in (call.arguments if call else {}).items() if key in asks}
+    given = {**drawn, "task": found.task, "circuit" if block is REPORT else "scores": parents[0]}
     try:
-        return {
-            n: v for n, v in Call.checked(CURVE.method, found.model, about).arguments.items() if n in (*_shared(), "by")
-        }
-    except BadInput:
+        checked = Call.checked(about.name, found.model, given).arguments
+    except BadInput:  # a task of a file, which no page names
         return None
-
-
-@lru_cache(maxsize=1)
-def _shared() -> tuple[str, ...]:
-    """What a curve is asked that its form does not ask for."""
-    from probe.methods.catalogue import method_named
-
-    return tuple(p.name for p in method_named(CURVE.method).parameters if p.name not in (*CURVE.fields, "by"))  # type: ignore[misc]
+    return {key: value for key, value in checked.items() if key in given}

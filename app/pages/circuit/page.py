@@ -74,7 +74,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
 def tested(found: CircuitGraph, name: str, query: dict[str, str]) -> Component:
     """Whether the model agrees: of the graph of a prompt by changing it, of a circuit of components by circuits of every size."""
     if isinstance(found, ComponentGraph):
-        return components.curve_panel(found, query)
+        return components.measured(found, name, query)
     return test_panel(found, name, query.get("test"))
 
 
