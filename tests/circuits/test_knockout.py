@@ -42,7 +42,7 @@ def test_in_every_layer_it_is_a_mask_of_the_transformers_model(name):
 
 @torch.no_grad()
 def test_in_one_layer_it_is_knockouts_one_by_one():
-    model, found = tiny("qwen3"), knocked("qwen3", ["@1:3"], window=1, targets="@4:")
+    model, found = tiny("qwen3"), knocked("qwen3", ["@1:3"], window=1, readers="@4:")
     ids = torch.tensor([found.token_ids])
     answer = int(model(ids)[0, -1].argmax())
     for layer in range(3):
@@ -86,9 +86,9 @@ def test_by_default_each_earlier_token_is_a_set():
     ("sources", "options", "said"),
     [
         (["@0:"], {}, "nothing left to look at"),
-        (["@5"], {"targets": "@3"}, "stands after"),
+        (["@5"], {"readers": "@3"}, "stands after"),
         (["Paris"], {}, "does not stand"),
-        ([], {"targets": "@0"}, "no token to look at"),
+        ([], {"readers": "@0"}, "no token to look at"),
         (["@1"], {"layers": "9"}, "no layer 9"),
     ],
 )

@@ -1,12 +1,12 @@
 """Attention knockout (Geva et al. 2023): which positions must be read, and in which layers, for the answer to come out?
 
-In a window of layers around each layer, no head lets the target positions attend to a set of source positions: their scores are
-minus infinity, so the rest of the pattern shares what they had. The change of the answer's probability p after the last token,
+In a window of layers around each layer, no head lets the positions that read attend to a set of source positions: their scores
+are minus infinity, so the rest of the pattern shares what they had. The change of the answer's probability p after the last token,
 
     change = p(blocked) / p - 1
 
 says how much of it came over that edge; a critical edge is one whose blocking takes much of it. Beside each set stand as many
-random other positions that the targets can see, blocked in the same layers (ours). The first token, where heads rest, is not
+random other positions that the readers can see, blocked in the same layers (ours). The first token, where heads rest, is not
 drawn; where a set has it, its random ones have it too. By default every earlier token is a set of its own, and the window is a
 fifth of the layers.
 """
@@ -48,7 +48,7 @@ Block = tuple[int, Sequence[int]]
 class KnockoutConfig(Settings):
     """Where attention is blocked, and what stands beside it."""
 
-    targets: str = "@-1"
+    readers: str = "@-1"
     "Who cannot look: words of the prompt, or positions like @2:5; by default the last token."
     window: Annotated[int | None, Doc(least=1)] = None
     "Layers around one that are blocked together; by default a fifth of them."
@@ -82,7 +82,7 @@ def knockout(
 ) -> KnockoutCurves:
     """What the answer loses when attention from some positions to others is blocked in a window of layers, by layer.
 
-    Definitions and what is ours: the docstring of `circuits.patching.knockout.blocking`. Raises BadInput where a target would
+    Definitions and what is ours: the docstring of `circuits.patching.knockout.blocking`. Raises BadInput where a reader would
     have nothing left to look at.
 
     >>> curves = ow.knockout(model, "When Mary and John went to", sources=["Mary", "@2:4"], random=1)
@@ -125,7 +125,7 @@ class _Asked:
         self.model, self.config = model, config
         check_site(model, KINDS["head_pattern"])
         self.about = asked_about(model, prompt, target)
-        self.targets = positions_of(model, self.about.ids, config.targets)
+        self.readers = positions_of(model, self.about.ids, config.readers)
         self.sources = self._sources(sources)
         there, n_layers = set(layers_with("pattern", model)), int(model.cfg.n_layers)
         self.window = config.window or a_fifth(n_layers)
@@ -137,35 +137,35 @@ class _Asked:
         return layers_around(layer, self.window, int(self.model.cfg.n_layers))
 
     def _sources(self, named: Sequence[str]) -> list[Blocked]:
-        last = max(self.targets)
+        last = max(self.readers)
         if not named:
             words = self.about.words
-            each = [Blocked(name=f"{words[i]} @{i}", positions=[i]) for i in range(last) if i not in self.targets]
+            each = [Blocked(name=f"{words[i]} @{i}", positions=[i]) for i in range(last) if i not in self.readers]
             return [one for one in each if not self._blinded(one.positions)] or self._nothing_earlier()
         found = [Blocked(name=text, positions=positions_of(self.model, self.about.ids, text)) for text in named]
         for one in found:
             if min(one.positions) > last:
-                raise BadInput(f"{brief(one.name)} stands after {brief(self.config.targets)}, which cannot look at it.")
+                raise BadInput(f"{brief(one.name)} stands after {brief(self.config.readers)}, which cannot look at it.")
             if self._blinded(one.positions):
                 raise BadInput(
-                    f"With {brief(one.name)} out of reach, {brief(self.config.targets)} would have nothing left to look at. "
-                    "Leave something, or name other targets."
+                    f"With {brief(one.name)} out of reach, {brief(self.config.readers)} would have nothing left to look at. "
+                    "Leave something, or name other readers."
                 )
         return found
 
     def _blinded(self, positions: list[int]) -> bool:
-        """Whether a target would see nothing, itself included."""
-        return any(set(range(target + 1)) <= set(positions) for target in self.targets)
+        """Whether a reader would see nothing, itself included."""
+        return any(set(range(reader + 1)) <= set(positions) for reader in self.readers)
 
     def _nothing_earlier(self) -> list[Blocked]:
         raise BadInput(
-            f"Before {brief(self.config.targets)} there is no token to look at. Give a longer prompt, or later targets."
+            f"Before {brief(self.config.readers)} there is no token to look at. Give a longer prompt, or later readers."
         )
 
     def _drawn(self, source: Blocked, draw: np.random.Generator) -> list[list[int]]:
-        """Random sets as large as what of this one the targets can see; none where too few other positions are left."""
-        seen = [i for i in source.positions if i <= max(self.targets)]
-        others = [i for i in range(1, max(self.targets)) if i not in {*seen, *self.targets}]
+        """Random sets as large as what of this one the readers can see; none where too few other positions are left."""
+        seen = [i for i in source.positions if i <= max(self.readers)]
+        others = [i for i in range(1, max(self.readers)) if i not in {*seen, *self.readers}]
         first = [0] if 0 in seen else []
         n = len(seen) - len(first)
         if not 0 < n <= len(others):
@@ -197,8 +197,8 @@ class _Asked:
         n = len(self.about.ids)
         blocked: Bool[Tensor, "run q_pos k_pos"] = torch.zeros(len(blocks), n, n, dtype=torch.bool)
         for row in rows:
-            for target in self.targets:
-                blocked[row, target, list(blocks[row][1])] = True
+            for reader in self.readers:
+                blocked[row, reader, list(blocks[row][1])] = True
         blocked = blocked.tril()[:, None]
         return lambda value: without_attention(value, blocked.to(value.device))
 
@@ -216,7 +216,7 @@ class _Asked:
             token_ids=self.about.ids,
             tokens=self.about.words,
             answer=self.about.named,
-            targets=self.targets,
+            readers=self.readers,
             sources=self.sources,
             layers=self.layers,
             window=self.window,
@@ -226,9 +226,9 @@ class _Asked:
             convention={
                 "measure": "probability of the answer after the last token",
                 "change": "p(blocked) / p - 1",
-                "blocked": "attention of all heads from the targets, scores of minus infinity",
+                "blocked": "attention of all heads from the readers, scores of minus infinity",
                 "window": f"{self.window} layers around each",
-                "random": "as many other positions before the last target; the first among them where the set has it",
+                "random": "as many other positions before the last reader; the first among them where the set has it",
                 "seed": self.config.seed,
             },
         )

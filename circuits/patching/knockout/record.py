@@ -21,7 +21,7 @@ class Blocked(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class KnockoutCurves(Record, figure=True):
-    """Attention from `targets` to each of `sources` blocked in windows of layers. probability: of the answer, by source and
+    """Attention from `readers` to each of `sources` blocked in windows of layers. probability: of the answer, by source and
     layer in the middle of the window; random: the same with as many random positions blocked, NaN where too few are left;
     clean: without."""
 
@@ -29,7 +29,7 @@ class KnockoutCurves(Record, figure=True):
     token_ids: list[int]
     tokens: list[str]
     answer: str
-    targets: list[int]
+    readers: list[int]
     sources: list[Blocked]
     layers: list[int]
     window: int
@@ -88,7 +88,7 @@ class KnockoutCurves(Record, figure=True):
     def summary(self) -> str:
         """One sentence: the strongest block, beside random positions."""
         top = self.strongest()[0]
-        at = prose("".join(self.tokens[i] for i in self.targets))
+        at = prose("".join(self.tokens[i] for i in self.readers))
         beside = "" if top["random"] is None else f"; as many random positions there: {percent(top['random'])}"
         around = f"{counted(self.window, 'layer')} around layer" if self.window > 1 else "layer"
         return (
