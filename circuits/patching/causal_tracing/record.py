@@ -60,9 +60,10 @@ class CausalTrace(Record, figure=True):
         return np.stack([self.effects.low, self.effects.high]).reshape(2, *self.computed.shape)
 
     def rows(self, k: int | None = None) -> list[dict[str, Any]]:
-        """One row a cell, those that give back most first."""
+        """One row a cell that was run, those that give back most first."""
         low, high = self.interval
-        order = np.argsort(-self.indirect, axis=None, kind="stable")[:k]
+        order = np.argsort(np.where(self.computed, -self.indirect, np.inf), axis=None, kind="stable")
+        order = order[: int(self.computed.sum())][:k]
         return [
             {
                 "layer": int(layer),
@@ -99,7 +100,7 @@ class CausalTrace(Record, figure=True):
             Figure("What each clean piece gives back", self.figure, choices={"what": ["indirect", "low", "high"]}),
             Rows("Where it helps most, by token", self.by_token()),
             Rows(
-                f"Strongest of {self.indirect.size:,} pieces",
+                f"Strongest of {int(self.computed.sum()):,} pieces; before the subject nothing differs",
                 self.rows(_SHOWN),
                 kinds={"share of total": "share"},
             ),

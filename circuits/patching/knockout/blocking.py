@@ -1,7 +1,8 @@
 """Attention knockout (Geva et al. 2023): which positions must be read, and in which layers, for the answer to come out?
 
 In a window of layers around each layer, no head lets the positions that read attend to a set of source positions: their scores
-are minus infinity, so the rest of the pattern shares what they had. The change of the answer's probability p after the last token,
+are minus infinity, so the rest of the pattern shares what they had. The change of the answer's probability p after the last
+token,
 
     change = p(blocked) / p - 1
 
