@@ -43,7 +43,7 @@ class Comparison:
         require_ablation(ablation)
         self.model, self.made, self.pairs, self.divergence, self.ablation = model, made, pairs, divergence, ablation
         each = bytes_of_pair(model, made, pairs)
-        require(each * len(pairs) + 4 * ROWS_BYTES, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
+        require(bytes_of_circuits(model, made, pairs), f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
         self.groups = pairs.groups(max(1, ROWS_BYTES // each))
         self._clean = [ids_of(model, pairs.clean, some) for some in self.groups]
         known = reference if reference is not None else pairs
@@ -148,6 +148,14 @@ def ids_of(model: "TransformerBridge", ids: list[list[int]], some: list[int]) ->
 def bytes_of_pair(model: "TransformerBridge", made: Components, pairs: Pairs) -> int:
     """What the senders of a model write on one pair, at most."""
     return 4 * len(made.layout.senders) * max(map(len, pairs.clean)) * int(model.cfg.d_model)
+
+
+def bytes_of_circuits(model: "TransformerBridge", made: Components, pairs: Pairs, together: int = 8) -> int:
+    """What running so many circuits at once on these pairs holds: what every sender writes in the other run, and of the rows of a
+    pass that again, what is written now, and what that is mixed to."""
+    each = bytes_of_pair(model, made, pairs)
+    group = each * max(map(len, pairs.groups(max(1, ROWS_BYTES // each))))
+    return each * len(pairs) + 4 * max(group, min(ROWS_BYTES, together * group)) + (64 << 20)
 
 
 def _clean_writes(model: "TransformerBridge", made: Components, pairs: Pairs) -> Iterator[Values]:

@@ -170,8 +170,13 @@ def plan_circuit_report(
 ) -> FaithfulnessPlan:
     """What `circuit_report` takes."""
     found, split = read_circuit(circuit), _split(model, task, n, looked, drawn)
-    kind = "edges" if isinstance(found, ComponentCircuit) else found.kind
-    return plan_runs(model, [split.test], circuits_run(config, len(found)), kind, looked.ablation)
+    plain = replace(looked, ablation="resample")
+    return plan_runs(
+        [split.test],
+        circuits_run(config, len(found)),
+        lambda pairs: circuit_parts(model, found, pairs, pairs, plain)[0],
+        looked.ablation,
+    )
 
 
 def circuits_run(config: ReportConfig, size: int) -> int:

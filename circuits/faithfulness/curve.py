@@ -14,12 +14,12 @@ rule grows circuits, theirs are grown too. Stability is the Jaccard index of a c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from circuits.edge_attribution.attribute import eap, eap_ig
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve_record import FaithfulnessCurve
 from circuits.faithfulness.metrics import SHARES, gap
@@ -29,8 +29,11 @@ from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.faithfulness.plan import FaithfulnessPlan, plan_runs
 from circuits.faithfulness.ranked import Ranked, jaccard
 from circuits.faithfulness.split import Split, split_pairs
+from circuits.node_attribution.attribute import atp
+from circuits.search.scored import By, edge_scores, plan_scores
 from circuits.search.select import Rule
 from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_scores, require_same_model
+from probe.errors import BadInput
 from probe.interventions.ablations import Ablation
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
@@ -42,7 +45,6 @@ from probe.tasks.pairs import Drawn, Pairs
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-By = Literal["eap", "eap-ig"]
 Kind = Literal["edges", "components", "heads", "mlps", "neurons", "latents"]
 IG_POINTS = 5
 
@@ -146,8 +148,6 @@ def _curve(
 
 
 def _with_unseen(curve: FaithfulnessCurve, unseen: FaithfulnessCurve) -> FaithfulnessCurve:
-    from dataclasses import replace
-
     return replace(curve, unseen=unseen)
 
 
@@ -242,11 +242,17 @@ def _scores(
         require_same_model(model, found, "Scores")
         return found
     if config.kind == "edges":
-        return (eap if by == "eap" else eap_ig)(model, split.train, progress=progress)
-    from circuits.node_attribution.attribute import atp
+        return edge_scores(model, split.train, by, progress)
+    return atp(model, split.train, config.kind, list(stored.dictionaries), steps=_points(by), progress=progress)
 
-    steps = 0 if by == "eap" else IG_POINTS
-    return atp(model, split.train, config.kind, list(stored.dictionaries), steps=steps, progress=progress)
+
+def _points(by: str) -> int:
+    """Points of the path for scores of nodes. BadInput for what scores edges alone."""
+    if by not in ("eap", "eap-ig"):
+        raise BadInput(
+            f"Nodes are scored by eap or eap-ig here, not {by}; store those of atp and give them as `scores`."
+        )
+    return 0 if by == "eap" else IG_POINTS
 
 
 @takes_fields("stored", Stored)
@@ -264,7 +270,24 @@ def plan_faithfulness(
 ) -> FaithfulnessPlan:
     """What `faithfulness` takes."""
     split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance)
-    scoring = 0 if stored.scores is not None else len(split.train) * (3 if by == "eap" else 2 + IG_POINTS * 2)
     looked = [pairs for pairs in (split.test, split.unseen) if pairs is not None]
     circuits = 2 + len(SHARES) * (1 + config.random)
-    return plan_runs(model, looked, circuits, config.kind, config.ablation, scoring)
+    return plan_runs(
+        looked,
+        circuits,
+        lambda pairs: parts_of(model, pairs, None, replace(config, ablation="resample"), stored.dictionaries),
+        config.ablation,
+        _scoring(model, split, by, stored, config),
+    )
+
+
+def _scoring(model: "TransformerBridge", split: Split, by: str, stored: Stored, config: CurveConfig) -> float:
+    """Seconds that the scores take."""
+    if stored.scores is not None:
+        return 0.0
+    if config.kind == "edges":
+        return plan_scores(model, split.train, by).seconds
+    few = split.train.some(range(min(2, len(split.train))))
+    start = perf_counter()
+    atp(model, few, config.kind, list(stored.dictionaries), steps=_points(by))
+    return (perf_counter() - start) * len(split.train) / len(few)

@@ -7,6 +7,7 @@ by the `template` that each example has.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from circuits.edge_attribution.refusals import require_pairs
 from probe.errors import BadInput, brief
 from probe.tasks.catalogue import TaskName, task_named
 from probe.tasks.chance import require_task
@@ -44,6 +45,7 @@ def split_pairs(
             f"{counted(len(seen), 'pair')} came and {n} are for the scores, so {max(0, len(seen) - n)} are left to look at "
             "circuits on; at least 2 are needed. Give more pairs, or a smaller n."
         )
+    require_pairs(model, seen)
     require_task(model, seen, at_chance)
     test = seen.some(range(n, min(len(seen), n + held_out)))
     return Split(train=seen.some(range(n)), test=test, unseen=other, reference=seen)

@@ -21,7 +21,8 @@ import numpy as np
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.layout import Layout
-from circuits.edge_attribution.runs import ROWS_BYTES, Comparison, Divergence, bytes_of_pair
+from circuits.edge_attribution.refusals import require_pairs
+from circuits.edge_attribution.runs import Comparison, Divergence, bytes_of_circuits
 from circuits.search.circuit import ComponentCircuit, connected
 from circuits.search.plan import SearchPlan
 from probe.errors import BadInput
@@ -102,6 +103,7 @@ def _require(model: "TransformerBridge", pairs: Pairs, config: SearchConfig) -> 
         raise BadInput(
             "ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation."
         )
+    require_pairs(model, pairs)
     require_task(model, pairs, config.at_chance)
 
 
@@ -119,7 +121,7 @@ def plan_acdc(
     pairs, made = pairs_of(model, task, n, drawn), components(model)
     _require(model, pairs, config)
     edges, rows = int(made.layout.edges.sum()), min(config.ahead, 16)
-    held = bytes_of_pair(model, made, pairs) * len(pairs) + 4 * ROWS_BYTES
+    held = bytes_of_circuits(model, made, pairs, rows)
     require(held, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
     compared = Comparison(model, made, pairs.some([_longest(pairs)]), config.divergence, config.ablation)
     start = perf_counter()

@@ -8,13 +8,13 @@ or are stored ones. `choose-edges` grows from stored scores alike, and has other
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from circuits.edge_attribution.attribute import eap, eap_ig, plan_eap, plan_eap_ig
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.search.circuit import ComponentCircuit
-from circuits.search.plan import SearchPlan, seconds_of
+from circuits.search.plan import SearchPlan
+from circuits.search.scored import By, edge_scores, plan_scores
 from circuits.search.select import choose_edges
 from circuits.search.stored import ScoresName, read_edge_scores, require_same_model
 from probe.errors import BadInput
@@ -28,8 +28,6 @@ from probe.tasks.pairs import Drawn, pairs_of
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-By = Literal["eap", "eap-ig"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def _scores(
         return found
     pairs = pairs_of(model, task, n, drawn)
     require_task(model, pairs, grown.at_chance)
-    return (eap if by == "eap" else eap_ig)(model, pairs, progress=progress)
+    return edge_scores(model, pairs, by, progress)
 
 
 @takes_fields("drawn", Drawn)
@@ -110,14 +108,14 @@ def plan_greedy(
     if grown.scores is not None:
         return SearchPlan(method="greedy", edges=0, pairs=0, passes=0, seconds=1.0, bytes=0)
     pairs = pairs_of(model, task, n, drawn)
-    plan = (plan_eap if by == "eap" else plan_eap_ig)(model, pairs)
-    points = 1 if by == "eap" else 5
-    passes = len(pairs) * (2 + 3 * points)  # a run back takes two forward
+    require_task(model, pairs, grown.at_chance)
+    plan = plan_scores(model, pairs, by)
     return SearchPlan(
         method="greedy",
         edges=plan.edges,
         pairs=len(pairs),
-        passes=passes,
-        seconds=passes * seconds_of(model, pairs),
+        passes=plan.passes,
+        seconds=plan.seconds,
         bytes=plan.bytes,
+        what="runs forward and back",
     )

@@ -49,7 +49,7 @@ def export_mib(
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20)
     >>> ow.export_mib(circuit, to=folder / "theirs.json").edges
-    439
+    479
     """
     found = read_circuit(circuit)
     if not isinstance(found, ComponentCircuit):

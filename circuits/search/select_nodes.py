@@ -45,8 +45,8 @@ def node_circuit(
 
     Raises BadInput for more nodes than have scores, and scores that say nothing.
 
-    >>> ow.node_circuit(ow.atp(model, "greater-than", "heads", n=2), 3).summary()[:28]
-    '3 of 16 heads (19%), found by'
+    >>> ow.node_circuit(ow.atp(model, "greater-than", "heads", n=2), 3).summary()[:23]
+    '3 of 16 heads (18.8 %),'
     """
     found = read_scores(scores)
     if not hasattr(found, "nodes"):

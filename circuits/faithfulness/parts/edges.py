@@ -6,12 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from circuits.edge_attribution.components import components
-from circuits.edge_attribution.runs import Comparison
+from circuits.edge_attribution.runs import Comparison, bytes_of_circuits
 from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.search.circuit import connected
 from circuits.search.grown import grown
 from probe.interventions.ablations import Ablation
+from probe.memory import require
 from probe.tasks.pairs import Pairs
+from probe.words import counted
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -30,7 +32,7 @@ class EdgeParts(Parts):
         reference: Pairs | None = None,
         apart: bool = False,
     ):
-        self.made, self.pairs = components(model, apart), len(pairs)
+        self.model, self.made, self.pairs = model, components(model, apart), len(pairs)
         self.layout = self.made.layout
         self.compared = Comparison(model, self.made, pairs, "metric", ablation, reference)
         self.names = [self.layout.name(int(u), int(v)) for u, v in np.argwhere(self.layout.edges)]
@@ -40,6 +42,12 @@ class EdgeParts(Parts):
     def values(self, kept: Bool[np.ndarray, "circuit part"]) -> Float[np.ndarray, "circuit pair"]:
         """The metric of each circuit on each pair."""
         return self.compared.values(self.matrices(kept))
+
+    def bytes_on(self, pairs: Pairs) -> int:
+        """What circuits on these pairs hold. BadInput where it is not there."""
+        held = bytes_of_circuits(self.model, self.made, pairs)
+        require(held, f"Circuits on {counted(len(pairs), 'pair')}", self.model.W_E.device)
+        return held
 
     def matrices(self, kept: Bool[np.ndarray, "circuit part"]) -> Bool[np.ndarray, "circuit sender receiver"]:
         """Circuits as matrices."""

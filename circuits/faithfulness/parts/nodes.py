@@ -55,9 +55,7 @@ class NodeParts(Parts):
         self.places = places_of(model, kind, [loaded(model, one) for one in dictionaries])
         self.names = [name for place in self.places for name in place.names]
         self.each = self._bytes_of_pair(pairs)
-        require(
-            self.each * len(pairs) + 4 * _BYTES, f"{NODES[kind]} on {counted(len(pairs), 'pair')}", model.W_E.device
-        )
+        self.bytes_on(pairs)
         self.groups = pairs.groups(max(1, _BYTES // self.each))
         self._clean = [ids_of(self.model, pairs.clean, some) for some in self.groups]
         self.carried = self._carried(pairs, pairs if reference is None else reference)
@@ -84,6 +82,13 @@ class NodeParts(Parts):
                 logits = self.run(g, ~one, own)
                 found[i, some] = self.task.metric(logits, some).double().cpu().numpy()
         return found
+
+    def bytes_on(self, pairs: Pairs) -> int:
+        """What circuits on these pairs hold. BadInput where it is not there."""
+        group = self.each * max(map(len, pairs.groups(max(1, _BYTES // self.each))))
+        held = self.each * len(pairs) + 3 * group + (64 << 20)
+        require(held, f"{NODES[self.kind]} on {counted(len(pairs), 'pair')}", self.model.W_E.device)
+        return held
 
     def run(
         self, g: int, removed: Bool[np.ndarray, " part"] | None, carried: Held | None = None, grad: bool = False

@@ -33,6 +33,10 @@ class Parts(ABC):
     def values(self, kept: Bool[np.ndarray, "circuit part"]) -> Float[np.ndarray, "circuit pair"]:
         """The metric of each circuit on each pair, every other part removed."""
 
+    def bytes_on(self, pairs: Any) -> int:
+        """What circuits on these pairs hold beside the model, at most. BadInput where it is not there."""
+        return 0
+
     def tidy(self, kept: Kept) -> Kept:
         """Without what can do nothing: of parts that need no other, all can."""
         return kept
