@@ -1,4 +1,4 @@
-"""A study as a document in Markdown: verdicts, what was measured by which rule, and the tables of its parts."""
+"""A study as a document in Markdown: verdicts, what was measured by which rule, tables, and pictures as tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from probe.words import one_line
 
 if TYPE_CHECKING:
     from circuits.studies.record import Outcome, StudyResult
+    from circuits.studies.study import Lines
 
 
 def markdown_of(result: "StudyResult") -> str:
@@ -20,8 +21,16 @@ def markdown_of(result: "StudyResult") -> str:
         "## What was measured, and the rules",
         *(_claim(o) for o in result.outcomes),
         *(f"## {table.title}\n\n{table_of(table.rows)}" for table in result.tables),
+        *(f"## {one.title}\n\n{one.y}\n\n{table_of(points(one))}" for one in result.pictures),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def points(one: "Lines") -> list[dict[str, Any]]:
+    """A picture as numbers: a row for each place on its x axis, a column a line."""
+    places = sorted({x for line in one.lines for x in line.x})
+    known = {line.name: dict(zip(line.x, line.y, strict=True)) for line in one.lines}
+    return [{one.x: x, **{name: line.get(x, "") for name, line in known.items()}} for x in places]
 
 
 def verdicts(result: "StudyResult") -> str:

@@ -25,10 +25,11 @@ from circuits.studies import (
     years_and_capitals,
 )
 from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verdict_of
+from circuits.studies.document import points, table_of
 from circuits.studies.last_token import Task
 from circuits.studies.record import StudyResult
 from circuits.studies.running import end, plan_of, run_study
-from circuits.studies.study import Bench, Found, Scale, Study
+from circuits.studies.study import Bench, Found, Line, Lines, Scale, Study
 from probe.artifacts.manifest import ModelStamp
 from probe.artifacts.names import partial
 from probe.errors import BadInput, Cancelled
@@ -312,6 +313,18 @@ def test_agreement_leaves_out_what_is_promoted_at_every_start():
     assert digits.agreement(-order, order) == pytest.approx(-1.0, abs=1e-5)
     low, high = digits.resampled(order, order, resamples=50)
     assert low == pytest.approx(1.0, abs=1e-5) and high == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_document_tells_a_picture_as_numbers():
+    one = Lines(
+        "Title", "layer", "share", [Line("a", [0, 1], [0.5, 1.0], [0, 0]), Line("b", [1, 2], [0.25, 0.0], [0, 0])]
+    )
+    assert points(one) == [
+        {"layer": 0, "a": 0.5, "b": ""},
+        {"layer": 1, "a": 1.0, "b": 0.25},
+        {"layer": 2, "a": "", "b": 0.0},
+    ]
+    assert table_of(points(one)).splitlines()[2] == "| 0 | 0.5 |  |"
 
 
 def test_words_of_verdicts_are_the_four():
