@@ -87,9 +87,9 @@ def peak_of(events: list[Event]) -> int:
     return peak
 
 
-def process_bytes(events: list[Event]) -> int:
+def process_bytes(events: list[Event], scattered: float = SCATTERED) -> int:
     """What a process takes at its peak for these tensors: the heap as large as it was ever needed, and the large pieces of the
-    moment."""
+    moment. scattered: a heap over the most that was alive in it; by default the worst."""
     heap = largest = large = peak = 0
     for event in events:
         if abs(event.bytes) > LARGEST_KEPT:
@@ -97,7 +97,7 @@ def process_bytes(events: list[Event]) -> int:
         else:
             heap += event.bytes
             largest = max(largest, heap)
-        peak = max(peak, int(SCATTERED * largest) + large)
+        peak = max(peak, int(scattered * largest) + large)
     return peak
 
 

@@ -97,6 +97,19 @@ sample_text(model, folder + "/first", 2, length=2); trim()
 took = peak(lambda: sample_text(model, folder + "/s", 32, length=80))
 all["sample"] = [plan_sample(model, 32, length=80, steps=1).memory_bytes, took]
 """
+NODES = """
+from edge_pairs import pairs_for
+from circuits.node_attribution.attribute import atp, plan_atp
+sides = [[ids(20) for _ in range(2)] for _ in range(2)]
+for i, other in enumerate(sides[1]): other[4] = 60 + i
+def pairs(n): return pairs_for(model, [sides[0][0]] * n, [sides[1][0]] * n)
+asked = dict(nodes="components", memory=1 << 28)
+atp(model, pairs(1), **asked); trim()
+for n in (8, 64):
+    took = peak(lambda: atp(model, pairs(n), **asked)); trim()
+    all[f"nodes on {n} pairs"] = [plan_atp(model, pairs(n), **asked).bytes, took]
+print(json.dumps(all))
+"""
 
 
 def measured(script):
@@ -137,6 +150,15 @@ def test_heads_patching_and_sampling_take_at_most_what_was_announced():
     for what, (told, took) in measured(f"{support}{WIDE}{HEADS}{PATCH}{SAMPLE}print(json.dumps(all))").items():
         said = f"{what}: {told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
         assert took <= told <= (64 << 20) + 2 * took, said
+
+
+@pytest.mark.slow
+def test_scores_of_nodes_take_what_was_announced():
+    """Of few pairs and of many, within what the allocator's luck makes of them."""
+    support = f"SUPPORT = {str(Path(tiny_models.__file__).parent)!r}\n"
+    for what, (told, took) in measured(f"{support}{WIDE}{NODES}").items():
+        said = f"{what}: {told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
+        assert 0.75 * took <= told <= 1.3 * took + (16 << 20), said
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox"])
