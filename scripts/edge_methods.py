@@ -1,18 +1,21 @@
 """How good EAP and EAP-IG are on a real model: `python -m scripts.edge_methods [--part exact curves unseen] [--json FILE]`.
 
-exact     Spearman correlation of both with exact patching, over 500 edges: drawn evenly from all (`even`), and as many from ten
-          bands by the larger of the two scores' sizes (`bands`, half of them from the highest), on the same pairs; of
-          signed scores and of their sizes. Most edges do nothing, so ranks of an even draw are ranks of small numbers:
-          beside them stands the correlation over edges above a tenth, a hundredth and a thousandth of the largest effect.
-curves    Faithfulness of circuits of every size on held-out pairs, by both scores and at random: CMD, CPR, from which size
-          on .8 is kept, and whether the circuit is above the best random one at every size below half.
-unseen    The same curve on a template that none of the scored pairs has.
+Both score every edge on some pairs of a task (of IOI those of four templates). Then
 
-It takes about half an hour on two cores with what it reads by default; each part alone at most ten minutes.
+curves    faithfulness of circuits of every size on held-out pairs, by both scores and at random: CMD, CPR, from which size on .8
+          is kept, and whether the circuit is above the best random one at every size below half
+exact     Spearman correlation of both with exact patching on the first of the scored pairs, over edges drawn evenly from all
+          (`even`), and over as many from ten bands by the larger of the two scores' sizes (`bands`, half of them from the
+          highest). Most edges do nothing, so ranks of an even draw are ranks of small numbers: beside them stands the correlation
+          over edges above a tenth, a hundredth and a thousandth of the largest effect.
+unseen    the same curves on the template that none of the scored pairs has (IOI alone has templates)
+
+It takes about a quarter of an hour on two cores with what it reads by default.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +82,20 @@ def correlations(scores: dict[str, EdgeScores], exact: EdgeScores, some: np.ndar
     return found
 
 
-def exact_part(model: Any, given: argparse.Namespace) -> dict[str, Any]:
-    """Both methods beside exact patching."""
-    pairs = task_pairs(model, given.task, given.exact_pairs, seed=given.seed)
-    scores, draw = scores_of_both(model, pairs, given.points), np.random.default_rng(given.seed)
-    layout = components(model).layout
-    drawn = {"even": even(len(scores["EAP"].edges), given.edges, draw), "bands": banded(scores, given.edges, draw)}
+def first_pairs(scores: EdgeScores, n: int) -> EdgeScores:
+    """The scores of the first pairs alone."""
+    cut = {name: getattr(scores, name)[:n] for name in ("by_pair", "clean", "corrupted", "examples")}
+    return replace(scores, **cut)
+
+
+def exact_part(model: Any, train: Pairs, scores: dict[str, EdgeScores], given: argparse.Namespace) -> dict[str, Any]:
+    """Both methods beside exact patching, on the first of the pairs that were scored."""
+    some, draw, made = range(given.exact_pairs), np.random.default_rng(given.seed), components(model)
+    first = {name: first_pairs(one, len(some)) for name, one in scores.items()}
+    drawn = {"even": even(len(first["EAP"].edges), given.edges, draw), "bands": banded(first, given.banded, draw)}
     every = np.unique(np.concatenate(list(drawn.values())))
-    exact = measured(model, components(model), pairs, np.argwhere(layout.edges)[every], every, Bar())
-    return {"pairs": len(pairs), **{name: correlations(scores, exact, some) for name, some in drawn.items()}}
+    exact = measured(model, made, train.some(some), np.argwhere(made.layout.edges)[every], every, Bar())
+    return {"pairs": len(some), **{name: correlations(first, exact, edges) for name, edges in drawn.items()}}
 
 
 def told(curve: FaithfulnessCurve) -> dict[str, Any]:
@@ -108,30 +116,47 @@ def told(curve: FaithfulnessCurve) -> dict[str, Any]:
     }
 
 
-def curves_of(
-    model: Any, scores: dict[str, EdgeScores], test: Pairs, given: argparse.Namespace, random: int
+def curves_on(
+    model: Any, test: Pairs, scores: dict[str, EdgeScores], given: argparse.Namespace, random: int
 ) -> dict[str, Any]:
-    """Of both methods, random circuits beside the first."""
+    """Of both methods on these pairs, random circuits beside the first."""
     found = {}
     for i, (name, one) in enumerate(scores.items()):
         config = CurveConfig(random=random if i == 0 else 0, rule=given.rule, samples=0)
         found[name] = told(curve_of_scores(model, one, test, config=config, progress=Bar()))
-        print(name, json.dumps(found[name]), flush=True)
     return found
 
 
-def curves_part(model: Any, given: argparse.Namespace) -> dict[str, Any]:
-    """On held-out pairs."""
-    pairs = task_pairs(model, given.task, given.pairs + given.held_out, seed=given.seed)
+def pairs_asked(model: Any, given: argparse.Namespace) -> tuple[Pairs, Pairs, Pairs | None]:
+    """Scored, held out, and of IOI those of a template that neither of these has."""
+    seen = {"templates": SEEN} if given.task == "ioi" else {}
+    pairs = task_pairs(model, given.task, given.pairs + given.held_out, seed=given.seed, **seen)
     train, test = pairs.some(range(given.pairs)), pairs.some(range(given.pairs, len(pairs)))
-    return curves_of(model, scores_of_both(model, train, given.points), test, given, given.random)
+    return (
+        train,
+        test,
+        task_pairs(model, "ioi", given.held_out, seed=given.seed + 1, templates=(UNSEEN,)) if seen else None,
+    )
 
 
-def unseen_part(model: Any, given: argparse.Namespace) -> dict[str, Any]:
-    """On a template that was not looked at (IOI alone has them)."""
-    train = task_pairs(model, "ioi", given.pairs, seed=given.seed, templates=SEEN)
-    test = task_pairs(model, "ioi", given.held_out, seed=given.seed + 1, templates=(UNSEEN,))
-    return curves_of(model, scores_of_both(model, train, given.points), test, given, 0)
+def numbers(model: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """Every part that is asked for."""
+    train, test, unseen = pairs_asked(model, given)
+    scores = scores_of_both(model, train, given.points)
+    found: dict[str, Any] = {"task": given.task, "pairs scored": len(train)}
+    if "curves" in given.part:
+        found["curves"] = _kept(curves_on(model, test, scores, given, given.random), given, "curves")
+    if "exact" in given.part:
+        found["exact"] = _kept(exact_part(model, train, scores, given), given, "exact")
+    if "unseen" in given.part and unseen is not None:
+        found["unseen"] = _kept(curves_on(model, unseen, scores, given, 0), given, "unseen")
+    return found
+
+
+def _kept(part: dict[str, Any], given: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Said at once, since the next part takes minutes."""
+    print(name, json.dumps(part, indent=1), flush=True)
+    return part
 
 
 def main() -> None:
@@ -142,7 +167,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=32, help="that edges are scored on for curves")
     parser.add_argument("--held-out", type=int, default=16)
     parser.add_argument("--exact-pairs", type=int, default=8, help="that edges are patched on one by one")
-    parser.add_argument("--edges", type=int, default=500, help="of each sample that is patched")
+    parser.add_argument("--edges", type=int, default=500, help="of the even sample that is patched")
+    parser.add_argument("--banded", type=int, default=500, help="of the sample by bands")
     parser.add_argument("--points", type=int, default=5)
     parser.add_argument("--random", type=int, default=2, help="random circuits of every size")
     parser.add_argument("--rule", choices=["top", "greedy", "stable", "optimal"], default="top")
@@ -151,10 +177,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the numbers are written too")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    model = load_model(given.model)
-    parts = {"exact": exact_part, "curves": curves_part, "unseen": unseen_part}
-    found = {name: parts[name](model, given) for name in given.part}
-    print(json.dumps(found, indent=1))
+    found = numbers(load_model(given.model), given)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
 

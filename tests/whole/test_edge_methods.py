@@ -8,7 +8,7 @@ import pytest
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve import FaithfulnessCurve
-from scripts.edge_methods import banded, correlations, curves_part, even, exact_part, told
+from scripts.edge_methods import banded, correlations, even, numbers, told
 
 LAYOUT = Layout(inputs=["input"], heads=[4, 4, 4], kv_heads=[4, 4, 4], parallel=[False] * 3)
 TOTAL = int(LAYOUT.edges.sum())
@@ -71,9 +71,16 @@ def test_the_parts_run_on_a_toy():
     from probe.model.load import load_model
 
     asked = {"task": "greater-than", "seed": 0, "points": 2, "pairs": 2, "held_out": 2, "random": 1, "rule": "top"}
-    given = SimpleNamespace(**asked, exact_pairs=1, edges=40)
-    model = load_model("toy")
-    found = exact_part(model, given)
-    assert found["pairs"] == 1 and found["even"]["edges"] == 40 and 30 <= found["bands"]["edges"] <= 40
-    curves = curves_part(model, given)
-    assert set(curves) == {"EAP", "EAP-IG"} and curves["EAP"]["f"][1.0] == pytest.approx(1, abs=1e-3)
+    given = SimpleNamespace(**asked, exact_pairs=1, edges=40, banded=20, part=["curves", "exact", "unseen"])
+    found = numbers(load_model("toy"), given)
+    assert (
+        found["exact"]["pairs"] == 1
+        and found["exact"]["even"]["edges"] == 40
+        and 15 <= found["exact"]["bands"]["edges"] <= 20
+    )
+    curves = found["curves"]
+    assert (
+        set(curves) == {"EAP", "EAP-IG"}
+        and curves["EAP"]["f"][1.0] == pytest.approx(1, abs=1e-3)
+        and "unseen" not in found
+    )
