@@ -121,7 +121,11 @@ def link_traces(
         x, y = _bowed(x, y)
     shape, names = ("spline", (FOR, OPPOSED)) if graph.of_task else ("linear", (WITH, AGAINST))
     top = float(np.abs(strength).max(initial=0.0)) or 1.0
-    place = np.minimum((np.abs(strength) / top * len(_WIDTHS)).astype(int), len(_WIDTHS) - 1)
+    share = np.abs(strength) / top
+    share = (
+        np.sqrt(share) if graph.of_task else share
+    )  # scores of a whole circuit, not of one node: a few are far above the others
+    place = np.minimum((share * len(_WIDTHS)).astype(int), len(_WIDTHS) - 1)
     traces = []
     for i in range(N_EDGE_TRACES):
         with_it, width = i < len(_WIDTHS), i % len(_WIDTHS)

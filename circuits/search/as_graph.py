@@ -24,7 +24,7 @@ from circuits.edge_attribution.scores import EdgeScores
 from circuits.graph.component_graph import FIRST, ComponentGraph
 from circuits.graph.graph import CircuitGraph
 from circuits.search.circuit import ComponentCircuit
-from circuits.search.select import choose_edges
+from circuits.search.select import chosen
 from probe.errors import BadInput, brief
 from probe.words import counted
 
@@ -82,7 +82,7 @@ def shown_edges(graph: ComponentGraph, size: int = FIRST, rule: str = "strongest
     if rule not in SHOWN:
         raise BadInput(f"There is no choice {brief(rule)}; choose {', '.join(SHOWN)}.")
     if rule == "grown":
-        kept = choose_edges(scores_of_graph(graph), min(size, graph.edges_of_model), "greedy").kept
+        kept = chosen(scores_of_graph(graph), min(size, graph.edges_of_model), "greedy")
         return kept[tuple(edges_of_graph(graph).T)]
     if rule == "strongest":
         return graph.strongest(size)

@@ -20,7 +20,7 @@ from circuits.graph.rows import edge_rows, node_table
 from circuits.graph.store import load_graph, save_graph
 from circuits.search.as_graph import circuit_of_graph, component_graph, mib_of_graph, shown_edges
 from circuits.search.circuit import circuit_of
-from circuits.search.select import choose_edges
+from circuits.search.select import choose_edges, chosen
 from circuits.supernodes.subgraph_layout import drawing
 from probe.artifacts.folder import place
 from probe.errors import BadInput
@@ -116,8 +116,8 @@ def test_choices_of_edges(graph):
     assert set(np.flatnonzero(shown_edges(graph, 7, "for"))) == set(np.argsort(score)[:7])
     assert (score[shown_edges(graph, 7, "against")] > 0).all()
     grown = shown_edges(graph, 30, "grown")
-    wanted = choose_edges(scores_of_graph(graph), 30, "greedy").kept
-    assert grown.sum() == wanted.sum() > 0 and wanted[tuple(edges_of_graph(graph)[grown].T)].all()
+    wanted = chosen(scores_of_graph(graph), 30, "greedy")
+    assert grown.sum() == wanted.sum() == 30 and wanted[tuple(edges_of_graph(graph)[grown].T)].all()
     with pytest.raises(BadInput, match="no choice"):
         shown_edges(graph, 7, "best")
 
