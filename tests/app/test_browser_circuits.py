@@ -349,7 +349,7 @@ def test_a_circuit_of_components_is_looked_through_and_marked(tab, site):
     tab.locator("#keep").fill("12")
     expect(tab.locator("#shown")).to_contain_text("12 of 164 edges")
     expect(tab).to_have_url(re.compile("k=12"))
-    tab.get_by_role("combobox", name="Which edges are shown").click()
+    tab.locator("#edges-kept").click()
     tab.get_by_role("option", name="grown from the logits").click()
     expect(tab).to_have_url(re.compile("e=grown"))
     tab.locator("#graph-find").fill("a1.h2")
