@@ -1,6 +1,6 @@
 """Arithmetic in a few heads: which they are, whether other operators, forms and tasks need them, and training them alone.
 
-Sums of one digit after two worked examples. Heads are ranked on half of the pairs and tried on the other half. A task that a
+Sums of one digit after a worked example. Heads are ranked on half of the pairs and tried on the other half. A task that a
 model does no better than chance is left out, and the study refused where that is the sum itself.
 """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 STUDIED = "+"
-SHOTS, N, CHECKED = 2, 12, 32
+SHOTS, N, CHECKED = 1, 12, 32
 """Worked examples before a question; pairs of each task, half of them to look at; pairs by which it is seen whether a model does
 it."""
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,7 +35,7 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 OPERATORS, FORMS, STORIES, OTHER = ("-", "*"), ("words", "question"), ("story",), "capitals"
 MIXED: tuple[str, dict[str, Any]] = ("arithmetic", {"operators": ("+", "-", "*"), "shots": 1})
 """What heads are trained on."""
-N_TRAINED, N_TESTED = 64, 32
+N_TRAINED, N_TESTED = 48, 32
 
 
 @dataclass(frozen=True)

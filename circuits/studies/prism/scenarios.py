@@ -70,7 +70,8 @@ def sayer(model: "TransformerBridge") -> Says:
         for some in by_length.values():
             for at in range(0, len(some), _BATCH):
                 rows = some[at : at + _BATCH]
-                logits = model(torch.tensor([ids[i] for i in rows], device=model.W_E.device))[:, -1]
+                with model.hooks(fwd_hooks=[("unembed.hook_in", lambda value, hook: value[:, -1:])]):
+                    logits = model(torch.tensor([ids[i] for i in rows], device=model.W_E.device))[:, -1]
                 for i, token in zip(rows, logits.argmax(-1).tolist(), strict=True):
                     best[i] = token
         return [text.strip() for text in display_tokens(model, best)]
