@@ -52,6 +52,8 @@ from circuits.ground_truth.recovered import recover_known as recover_known
 from circuits.node_attribution.attribute import atp as atp
 from circuits.node_attribution.exact import exact_nodes as exact_nodes
 from circuits.node_attribution.scores import NodeScores as NodeScores
+from circuits.node_attribution.unit_edge_scores import UnitEdgeScores as UnitEdgeScores
+from circuits.node_attribution.unit_edges import unit_edges as unit_edges
 from circuits.oracle.rows import oracle_rows as oracle_rows
 from circuits.patching.causal_tracing.trace import causal_tracing as causal_tracing
 from circuits.patching.knockout.blocking import knockout as knockout

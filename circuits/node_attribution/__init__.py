@@ -10,4 +10,5 @@ attribute   the method `atp`
 patched     one pair with nodes patched, many in a pass
 exact       each node patched by itself, the truth that this estimates
 scores      what was found of every node
+unit_edges  edges from and to single neurons and latents
 """

@@ -10,6 +10,7 @@ from probe.show.labels import SEQUENTIAL, SIGNED, _finish
 
 if TYPE_CHECKING:
     from circuits.node_attribution.scores import NodeScores
+    from circuits.node_attribution.unit_edge_scores import UnitEdgeScores
 
 MOST_HEADS = 64
 """Units of a layer that have columns of their own; of more, a layer's sum is shown."""
@@ -79,3 +80,32 @@ def _by_unit(scores: "NodeScores") -> tuple[np.ndarray, list[str], str]:
             side = "" if family == "head" or len(nodes.families) == 1 else f" {family}"
             labels += [f"{i}{side}" for i in range(width)]
     return columns, labels, "head" if "head" in nodes.families or len(nodes.families) > 1 else nodes.families[0]
+
+
+@draws
+def unit_edge_figure(scores: "UnitEdgeScores", *, height: int | None = None) -> go.Figure:
+    """A row a unit that writes, a column a unit that reads, the last one the logits."""
+    columns = [*scores.units, "logits"]
+    place = {name: i for i, name in enumerate(columns)}
+    grid = np.full((len(scores.units), len(columns)), np.nan)
+    for sender, receiver, value in zip(scores.senders, scores.receivers, scores.score, strict=True):
+        if sender in place and receiver in place:
+            grid[place[sender], place[receiver]] = -value
+    top = float(np.abs(grid[np.isfinite(grid)]).max(initial=0)) or 1.0
+    names = np.array([[f"{a} → {b}" for b in columns] for a in scores.units], object)
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.round(grid, 6),
+            colorscale=SIGNED,
+            zmin=-top,
+            zmax=top,
+            zmid=0,
+            customdata=names,
+            hovertemplate="%{customdata}<br>worth %{z:.4f} of the metric<extra></extra>",
+            colorbar={"title": {"text": "for the right answer", "side": "right"}, "thickness": 12},
+        )
+    )
+    every = max(1, len(columns) // 40)
+    for axis, labels, title in ((figure.update_xaxes, columns, "reads"), (figure.update_yaxes, scores.units, "writes")):
+        axis(tickvals=list(range(0, len(labels), every)), ticktext=labels[::every], title=title)
+    return _finish(figure, height or int(np.clip(120 + 16 * len(grid), 300, 900)))

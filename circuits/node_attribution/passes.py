@@ -68,6 +68,17 @@ class Pass:
             raise OpenworkError(f"What stands at {', '.join(unread[:3])} is never read, so it has no gradient.")
         return {site.name: self._read(site, g) for site, g in zip(self._sites, found, strict=True)}
 
+    def value_at(self, site: Site) -> Tensor:
+        """What stood at a site."""
+        return wide(spot(site, self.model).read(self._at[site.name].detach(), self.batch))
+
+    def through(self, site: Site, later: Site, weight: Tensor) -> Tensor:
+        """The gradient at a site of what stands at a later one, weighted and summed: by what lies between them alone."""
+        value = self._at[later.name]
+        given = spot(later, self.model).put(weight, value)
+        (found,) = torch.autograd.grad(value, self._at[site.name], given, retain_graph=True)
+        return self._read(site, found)
+
     def _read(self, site: Site, g: Tensor) -> Tensor:
         at = spot(site, self.model)
         found = wide(at.read(g, self.batch))

@@ -358,6 +358,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "eap": {"model": m, "task": TASK, "n": 2},
         "eap_ig": {"model": m, "task": TASK, "n": 2, "steps": 2},
         "atp": {"model": m, "task": TASK, "nodes": "latents", "n": 2, "dictionaries": [w.dictionary]},
+        "unit_edges": {"model": m, "task": TASK, "n": 2, "k": 4},
         "exact_nodes": {"model": m, "task": TASK, "nodes": "heads", "n": 1, "sample": 4},
         "eap_ig_activations": {"model": m, "task": TASK, "n": 1, "steps": 1},
         "clean_corrupted": {"model": m, "task": TASK, "n": 2},

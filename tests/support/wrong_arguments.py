@@ -88,7 +88,16 @@ OWN = {
     "save_patching": {"sweep": circuits.patch_sweep(MODEL, "one two three", "one two four", metric="kl")},
 }
 """What these functions need beside."""
-DATA = ("CircuitGraph", "ComponentGraph", "Pairs", "EdgeScores", "NodeScores", "ComponentCircuit", "NodeCircuit")
+DATA = (
+    "CircuitGraph",
+    "ComponentGraph",
+    "Pairs",
+    "EdgeScores",
+    "NodeScores",
+    "UnitEdgeScores",
+    "ComponentCircuit",
+    "NodeCircuit",
+)
 """Records of arrays, which nobody writes by hand."""
 
 

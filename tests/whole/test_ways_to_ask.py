@@ -35,7 +35,7 @@ PLAIN = {  # of graphs and dictionaries alone, of numbers, of nothing
     *("mlp_in", "mlp_out", "resid_pre", "resid_post", "difference", "merge_graphs", "to_neuronpedia", "collapse"),
     *("subgraph_scores", "suggest_supernodes", "most_influential", "open_study", "load_patching", "run_suite", "study"),
     *("node_edges", "judge", "repair_cache", "export_stored", "find_units", "label_units", "unit_of_table"),
-    *("list_tasks", "Pairs", "ComponentCircuit", "EdgeScores", "NodeScores", "choose_edges"),
+    *("list_tasks", "Pairs", "ComponentCircuit", "EdgeScores", "NodeScores", "UnitEdgeScores", "choose_edges"),
     *("known_circuit", "recover_known"),
     *("node_circuit", "NodeCircuit"),
     *("ComponentGraph", "component_graph"),
