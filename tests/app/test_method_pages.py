@@ -11,6 +11,7 @@ from pages import as_json
 from records import store_graph
 from test_still import components
 
+import circuits
 from app import links
 from app.frame import search
 from app.jobs import table as jobs
@@ -38,8 +39,10 @@ from probe.methods.form_fields import texts_of
 from probe.methods.panel_sorts import sorts_of
 from probe.methods.read_declarations import declared_in
 from probe.methods.results import results_of
+from probe.model.toy import toy_model
 from probe.show.panels import Chosen, Figure, Rows, Sentence, Tokens
 from probe.show.record import Record
+from probe.tasks.catalogue import TASKS
 
 PROMPT = 'The capital of <b>"France"</b> is'
 ARGUMENTS = [
@@ -347,6 +350,19 @@ def test_every_declared_method_has_a_form_and_a_place_in_the_catalogue(home):
 def test_what_a_field_says_in_backticks_is_code(home):
     said = as_json(form.form("here", catalogue.method_named("study"), "toy", {}))
     assert "openwork study --list" in said and "`" not in said
+
+
+def test_a_form_offers_the_tasks_and_the_stored_scores_and_circuits(home):
+    """Of results those alone that hold what is asked for; a task by its name."""
+    scores = circuits.eap(toy_model(), "greater-than", n=2)
+    scores.save(place("result", "scores"))
+    circuits.choose_edges(scores, 9).save(place("result", "circuit"))
+    asked = form.form("here", catalogue.method_named("faithfulness"), "toy", {"task": "capitals"})
+    parts = [part for p in asked for part in walked(p)]
+    fields = {part.id["of"]: part for part in parts if isinstance(getattr(part, "id", None), dict) and "of" in part.id}
+    offered = {name: [one["value"] for one in fields[name].data] for name in ("task", "scores", "known")}
+    assert fields["task"].value == "capitals"
+    assert offered == {"task": list(TASKS), "scores": ["scores"], "known": ["circuit"]}
 
 
 def test_a_form_that_is_asked_of_a_graph_begins_with_its_model(home):

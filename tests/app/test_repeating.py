@@ -225,6 +225,10 @@ def test_a_page_reads_no_file_of_this_machine(home):
         method_work.work_of(Call.checked("evaluate", "toy", asked))
     with pytest.raises(BadInput, match="No dictionary named 'd'"):  # the text is one of ours
         method_work.work_of(Call.checked("evaluate", "toy", {**asked, "texts": ["sotu"]}))
+    with pytest.raises(BadInput, match=r"'/etc/pairs.jsonl' is none of the tasks here \(ioi, greater-than"):
+        method_work.work_of(Call.checked("eap", "toy", {"task": "/etc/pairs.jsonl"}))
+    with pytest.raises(BadInput, match="is none of the tasks here"):  # nor is it opened to say what it would take
+        method_work.planned(Call.checked("eap", "toy", {"task": "pairs.jsonl"}))
 
 
 def test_a_page_opens_no_folder_of_where_it_was_started_and_no_link(home, tmp_path, monkeypatch):
