@@ -41,7 +41,7 @@ MEASURED = Block(
 SWEPT = Block(
     "patching-sweep",
     "patch",
-    fields=("over", "direction", "control", "seed", "exact"),
+    fields=("over", "direction", "positions", "layers", "control", "seed", "exact"),
     key=SWEEP,
     title="Sweep",
     note="Every piece of one run is put into the other by itself. Click a cell of the result to look into it.",

@@ -6,7 +6,7 @@ on disk.
 """
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import Dash, dcc, html
 from dash.development.base_component import Component
 
 from app import links
@@ -22,7 +22,9 @@ from app.library.artifacts import registered
 from app.library.models import models, short_model, stale
 from app.methods import result_view
 from app.methods.method_jobs import keep_in_memory, work_of
+from app.pages.patching import beyond as others
 from app.pages.patching.address import EXAMPLE, PAIR, SIDES, SWEEP, Asked, asked_in, asked_of
+from app.pages.patching.beyond import beyond
 from app.pages.patching.callbacks import MEASURED, SWEPT, register
 from app.selection import selection_from
 from circuits.patching.store import load_patching, stored_patchings
@@ -66,6 +68,7 @@ def layout(query: dict[str, str]) -> Parts:
             className="ow-stack",
             hidden=not asked.complete,
         ),
+        *beyond(asked, query),
         stored_panel(),
     ]
 
@@ -145,4 +148,9 @@ def stored_panel() -> html.Section | None:
     return panel("Stored sweeps", drawn.rows({"type": TABLE, "at": "patching"}, 300, data), note="Newest first.")
 
 
-PAGE = Page(r"/patching", "Patching", layout, register, ("patching-pattern",))
+def _register(app: Dash) -> None:
+    register(app)
+    others.register(app)
+
+
+PAGE = Page(r"/patching", "Patching", layout, _register, ("patching-pattern",))
