@@ -182,7 +182,10 @@ def attention_rank_figure(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": "ARank"} if what == "against" else _whole_layers(found.layers),
     )
-    log = {"type": "log", "title": "KL, nats", "exponentformat": "power", "dtick": 1}
+    costs = np.concatenate([np.maximum(found.cost[skipped]["KL"], 1e-9) for skipped in colours])
+    costs = costs[np.isfinite(costs)]
+    few = len(costs) > 0 and costs.max() < 300 * costs.min()  # decades alone would be one or two marks
+    log = {"type": "log", "title": "KL, nats", "exponentformat": "power", "dtick": "D2" if few else 1}
     figure.update_layout(
         yaxis=log if what == "against" else {"title": "ARank", "rangemode": "tozero", "showgrid": False},
         yaxis2={**log, "overlaying": "y", "side": "right", "showgrid": False},

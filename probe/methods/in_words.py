@@ -9,9 +9,20 @@ from probe.methods.read_declarations import Method, Parameter
 from probe.model.aliases import short_model
 from probe.words import clip, spaced
 
+_WRITTEN = {
+    "eap-ig": "EAP-IG",
+    "eap-ig-activations": "EAP-IG-activations",
+    "atp": "AtP",
+    "das": "DAS",
+    "relp": "RelP",
+}
+"""Methods as their papers write them."""
+
 
 def label(name: str) -> str:
     """`attention-rank` as a heading: Attention rank. Acronyms stay such: `qk-attribution` is QK attribution."""
+    if name in _WRITTEN:
+        return _WRITTEN[name]
     words = spaced(name.replace("-", " "))
     return words[:1].upper() + words[1:]
 
