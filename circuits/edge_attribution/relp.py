@@ -98,7 +98,7 @@ def relp(
     pass a pair.
 
     >>> scores = ow.relp(model, "greater-than", n=2)
-    >>> scores.of("input->a0.h0<q>"), scores.of("input->a0.h0<v>") != 0
+    >>> scores.of("input->a0.h0<q>"), scores.of("input->a0.kv0<v>") != 0
     (0.0, True)
     """
     return attributed(model, pairs_of(model, task, n, drawn), rule, config, progress)
