@@ -19,7 +19,7 @@ import numpy as np
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import ActivationPaths, AtBothEnds, AtClean, InputPath
 from circuits.edge_attribution.estimate import Estimate
-from circuits.edge_attribution.plan import EdgeConfig, plan_edges, plan_of
+from circuits.edge_attribution.plan import EdgeConfig, plan_of, room_for
 from circuits.edge_attribution.scores import EdgeScores, record_of
 from probe.methods import Doc, method
 from probe.plain_values import takes_fields
@@ -136,10 +136,10 @@ def eap_ig_activations(
     config: EdgeConfig = EdgeConfig(),
     progress: Progress = SILENT,
 ) -> EdgeScores:
-    """How much every edge between components matters to a task: EAP, its gradient averaged as each sublayer's output in turn goes
-    from the corrupted to the clean run's.
+    """How much every edge between components matters to a task: EAP, its gradient averaged along a path of the sender's own.
 
-    As many passes as points for the input, every attention and every MLP: it takes twice the layers' number longer than `eap-ig`.
+    Each sublayer's output in turn goes from the corrupted to the clean run's. As many passes as points for the input, every
+    attention and every MLP: it takes twice the layers' number longer than `eap-ig`.
 
     >>> scores = ow.eap_ig_activations(model, "greater-than", n=1, steps=2)
     >>> scores.convention["rule"], scores.convention["gradient"]
@@ -152,11 +152,11 @@ def attributed(
     model: "TransformerBridge", pairs: Pairs, how: Estimate, config: EdgeConfig, progress: Progress
 ) -> EdgeScores:
     """An estimate of every edge on every pair: in groups of pairs that fit into memory."""
-    plan, made = plan_edges(model, pairs, how, config), components(model)
-    by_pair = np.zeros((len(pairs), plan.edges), np.float32)
+    (batch, _), made = room_for(model, pairs, how, config), components(model)
+    by_pair = np.zeros((len(pairs), int(made.layout.edges.sum())), np.float32)
     ends = np.zeros((2, len(pairs)))
     with progress.stage(how.says()[0], total=len(pairs), unit="pair") as step:
-        for some in pairs.groups(plan.batch):
+        for some in pairs.groups(batch):
             found = how.scored(model, made, pairs, some)
             by_pair[some] = found.scores.float().cpu().numpy()[:, made.layout.edges]
             ends[:, some] = found.clean.cpu(), found.corrupted.cpu()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.edge_attribution.components import Components
-from circuits.edge_attribution.estimate import EVERY, Estimate, GradientEstimate, Scored, TwoRuns
+from circuits.edge_attribution.estimate import Estimate, GradientEstimate, Scored, TwoRuns
 from circuits.edge_attribution.gradients import INPUT, Summed
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import SIGN
@@ -67,7 +67,7 @@ class InputPath(GradientEstimate):
         return self.steps
 
     def shortest(self) -> "InputPath":
-        return replace(self, steps=1)
+        return replace(self, steps=min(self.steps, 2))
 
     def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
         site, senders = sublayers(runs.made.layout)[0]
@@ -108,17 +108,19 @@ class ActivationPaths(GradientEstimate):
         return 2 / 3 + back * self.passes(layout)
 
     def shortest(self) -> InputPath:
-        return InputPath(steps=1, rule=self.rule)
+        return InputPath(steps=2, rule=self.rule)  # the input has a path too, and its run has every receiver
 
     def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
-        every = sublayers(runs.made.layout)
+        every, own, total = sublayers(runs.made.layout), self.over == "own", Summed()
         for site, senders in every:
-            own = self.over == "own"
             behind = {"begin": site, "readers": runs.behind(senders)} if own else {}
-            weight = 1 / self.steps if own else 1 / self.steps / len(every)
             for share in points(self.steps, self.rule):
-                run = runs.gradient(runs.clean, moved=runs.at(site, senders, share), **behind)
-                runs.add(found, run, weight, senders if own else EVERY)
+                total.add(runs.gradient(runs.clean, moved=runs.at(site, senders, share), **behind))
+            if own:
+                runs.add(found, total, 1 / self.steps, senders)
+                total = Summed()
+        if not own:
+            runs.add(found, total, 1 / self.steps / len(every))
 
 
 def points(steps: int, rule: Rule) -> Iterator[float]:

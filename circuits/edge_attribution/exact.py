@@ -19,12 +19,12 @@ from torch import Tensor
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.estimate import two_runs
-from circuits.edge_attribution.plan import SLACK, EdgePlan
+from circuits.edge_attribution.plan import SCATTERED, SLACK, EdgePlan
 from circuits.edge_attribution.readers import Reader
 from circuits.edge_attribution.refusals import require_pairs
 from circuits.edge_attribution.scores import SIGN, EdgeScores, record_of
 from circuits.patching.rows.run import spreads
-from probe.activations.peak_bytes import events_of, peak_of
+from probe.activations.peak_bytes import events_of, process_bytes
 from probe.errors import BadInput, OpenworkError
 from probe.memory import require
 from probe.methods import Doc, method
@@ -128,7 +128,7 @@ def _longest(pairs: Pairs) -> int:
 def _bytes(model: "TransformerBridge", made: Components, pairs: Pairs, edges: Int[np.ndarray, "edge 2"]) -> int:
     """What the first pass of the longest pair holds, which has all layers to run, and what is kept of all pairs."""
     first, index = edges[_passes(edges)[0]], _longest(pairs)
-    found = peak_of(events_of(lambda: _Pair(model, made, pairs, index).patched(first)))
+    found = process_bytes(events_of(lambda: _Pair(model, made, pairs, index).patched(first)), SCATTERED)
     return SLACK + 4 * int(made.layout.edges.sum()) * len(pairs) + found
 
 

@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from circuits.edge_attribution.plan import FEW, Measured
+from circuits.edge_attribution.plan import SCATTERED
 from circuits.edge_attribution.refusals import require_pairs
 from circuits.node_attribution.estimate import Estimate, NodeConfig, dropped
 from circuits.node_attribution.nodes import Group
-from probe.activations.peak_bytes import events_of, extrapolated, peak_of, process_bytes
+from probe.activations.peak_bytes import Event, events_of, extrapolated, peak_of, process_bytes
 from probe.memory import SMALL, require
 from probe.show.record import Record
 from probe.tasks.pairs import Pairs
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 _SLACK = 8 << 20
 "Bytes of buffers that no operation tells of."
-_SCATTERED = 1.5
-"A heap over what is alive in it: a pass keeps its graph, so less is lost in holes than at worst. Measured: 1.4 to 1.7."
+FEW = (2, 3)
+"Pairs of the passes that are counted: one alone is another case, for which some copies are not made."
 _A_NODE = 64
 "Bytes of what is kept of a node beside its scores."
 SOME = 2
 "Gradients of a pass that are measured."
+Measured = tuple[float, tuple[list[Event], list[Event]]]
 _known: "WeakKeyDictionary[TransformerBridge, dict[tuple, Measured]]" = WeakKeyDictionary()
 
 
@@ -72,7 +73,7 @@ def plan_nodes(model: "TransformerBridge", groups: list[Group], pairs: Pairs, co
     nodes = sum(group.units for group in groups) * (max(map(len, pairs.clean)) if config.by_position else 1)
     size = max(map(len, parts))
     made = extrapolated(*few, (size - FEW[0]) // (FEW[1] - FEW[0]))
-    total = _SLACK + _A_NODE * nodes + 4 * nodes * len(pairs) + process_bytes(made, _SCATTERED)
+    total = _SLACK + _A_NODE * nodes + 4 * nodes * len(pairs) + process_bytes(made, SCATTERED)
     require(total, f"Nodes of {counted(len(pairs), 'pair')}", model.W_E.device)
     took = seconds * len(pairs) * (1 + passes) / (1 + min(passes, SOME))
     return NodePlan(nodes=nodes, pairs=len(pairs), batch=batch, passes=len(parts) * passes, seconds=took, bytes=total)
