@@ -21,7 +21,6 @@ from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.estimate import two_runs
 from circuits.edge_attribution.plan import SCATTERED, SLACK, EdgePlan
 from circuits.edge_attribution.readers import Reader
-from circuits.edge_attribution.refusals import require_pairs
 from circuits.edge_attribution.scores import SIGN, EdgeScores, record_of
 from circuits.patching.rows.run import spreads
 from probe.activations.peak_bytes import events_of, process_bytes
@@ -36,6 +35,7 @@ from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 from probe.words import counted
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ import numpy as np
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.estimate import Estimate
-from circuits.edge_attribution.refusals import require_pairs
 from probe.activations.peak_bytes import Event, events_of, peak_of, process_bytes
 from probe.doc import Doc
 from probe.memory import require
@@ -22,6 +21,7 @@ from probe.plain_values import Settings, takes_fields
 from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:

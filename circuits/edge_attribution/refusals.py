@@ -1,39 +1,13 @@
-"""What would cost hours and mean nothing is refused before it starts, or with the first pairs: pairs that do not belong together
-or to this model, two runs that are the same, numbers that are not finite, a metric without gradient."""
-
-from typing import TYPE_CHECKING
+"""What would cost hours and mean nothing is refused with the first pairs: two runs that are the same, numbers that are not
+finite, a metric without gradient. Pairs that do not belong together or to this model: `probe.tasks.refusals`."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.errors import BadInput, brief
-from probe.model.fingerprint import stamp
+from probe.errors import BadInput
 from probe.tasks.pairs import METRICS, Pairs
-
-if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
-
-
-def require_pairs(model: "TransformerBridge", pairs: Pairs) -> None:
-    """BadInput for pairs of another tokenizer, of unequal length, or of two prompts that are the same."""
-    if not len(pairs):
-        raise BadInput("There are no pairs; at least one is needed.")
-    if pairs.model.tokenizer != stamp(model).tokenizer:
-        raise BadInput(
-            f"These pairs are tokens of {pairs.model.name}, whose tokenizer is another than that of {stamp(model).name}. "
-            "Draw them for this model with task_pairs."
-        )
-    for i, (clean, corrupted) in enumerate(zip(pairs.clean, pairs.corrupted, strict=True)):
-        if len(clean) != len(corrupted):
-            raise BadInput(
-                f"{_named(pairs, i)} has {len(clean)} tokens clean and {len(corrupted)} corrupted; edges are compared position "
-                "by position. Choose words of as many tokens."
-            )
-        if clean == corrupted:
-            raise BadInput(
-                f"{_named(pairs, i)} has the same prompt twice, so nothing changes. Give another corrupted one."
-            )
+from probe.tasks.refusals import pair_named
 
 
 def require_two_runs(pairs: Pairs, some: list[int], alike: Bool[Tensor, " batch"], ends: tuple[Tensor, Tensor]) -> None:
@@ -41,12 +15,12 @@ def require_two_runs(pairs: Pairs, some: list[int], alike: Bool[Tensor, " batch"
     for which, values in zip(("clean", "corrupted"), ends, strict=True):
         if (bad := _first(~values.isfinite())) is not None:
             raise BadInput(
-                f"The metric ({METRICS[pairs.measure]}) of {_named(pairs, some[bad])} is {float(values[bad])} in its {which} "
-                "run, so nothing can be attributed. Load the model in float32 or bfloat16, or choose another metric."
+                f"The metric ({METRICS[pairs.measure]}) of {pair_named(pairs, some[bad])} is {float(values[bad])} in its "
+                f"{which} run, so nothing can be attributed. Load the model in float32 or bfloat16, or choose another metric."
             )
     if (bad := _first(alike)) is not None:
         raise BadInput(
-            f"The two runs of {_named(pairs, some[bad])} are identical: every component writes the same in both. Give prompts "
+            f"The two runs of {pair_named(pairs, some[bad])} are identical: every component writes the same in both. Give prompts "
             "that the model tells apart."
         )
 
@@ -57,12 +31,12 @@ def require_scores(
     """BadInput for scores that are no numbers, and where the metric had no gradient."""
     if (bad := _first(~scores.isfinite().flatten(1).all(1))) is not None:
         raise BadInput(
-            f"The scores of {_named(pairs, some[bad])} hold values that are not finite: the gradient of the metric "
+            f"The scores of {pair_named(pairs, some[bad])} hold values that are not finite: the gradient of the metric "
             f"({METRICS[pairs.measure]}) is not. Choose another metric, or load the model in float32."
         )
     if (bad := _first(~steep)) is not None:
         raise BadInput(
-            f"The metric ({METRICS[pairs.measure]}) of {_named(pairs, some[bad])} has no gradient: every score is 0. It is "
+            f"The metric ({METRICS[pairs.measure]}) of {pair_named(pairs, some[bad])} has no gradient: every score is 0. It is "
             "saturated there; choose logit_diff."
         )
 
@@ -70,8 +44,3 @@ def require_scores(
 def _first(wrong: torch.Tensor) -> int | None:
     found = wrong.nonzero()
     return int(found[0]) if len(found) else None
-
-
-def _named(pairs: Pairs, i: int) -> str:
-    text = pairs.examples[i].clean
-    return f"pair {i} ({brief(text)})" if text else f"pair {i}"

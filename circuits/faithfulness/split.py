@@ -7,11 +7,11 @@ by the `template` that each example has.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from circuits.edge_attribution.refusals import require_pairs
 from probe.errors import BadInput, brief
 from probe.tasks.catalogue import TaskName, task_named
 from probe.tasks.chance import require_task
 from probe.tasks.pairs import Drawn, Pairs, pairs_of, task_pairs
+from probe.tasks.refusals import require_pairs
 from probe.words import counted
 
 if TYPE_CHECKING:

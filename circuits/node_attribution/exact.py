@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Int
 
 from circuits.edge_attribution.plan import SLACK
-from circuits.edge_attribution.refusals import require_pairs
 from circuits.node_attribution.attribute import loaded
 from circuits.node_attribution.kinds import NodeChoice
 from circuits.node_attribution.nodes import Group, Nodes, groups_of, nodes_of
@@ -30,6 +29,7 @@ from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 from probe.words import counted
 
 if TYPE_CHECKING:

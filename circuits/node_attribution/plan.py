@@ -13,13 +13,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from circuits.edge_attribution.plan import SCATTERED
-from circuits.edge_attribution.refusals import require_pairs
 from circuits.node_attribution.estimate import Estimate, NodeConfig, dropped
 from circuits.node_attribution.nodes import Group
 from probe.activations.peak_bytes import Event, events_of, extrapolated, peak_of, process_bytes
 from probe.memory import SMALL, require
 from probe.show.record import Record
 from probe.tasks.pairs import Pairs
+from probe.tasks.refusals import require_pairs
 from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ import numpy as np
 
 from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.layout import Layout
-from circuits.edge_attribution.refusals import require_pairs
 from circuits.edge_attribution.runs import Comparison, Divergence, bytes_of_circuits
 from circuits.search.circuit import ComponentCircuit, connected
 from circuits.search.plan import SearchPlan
@@ -35,6 +34,7 @@ from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
 from probe.tasks.chance import require_task
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 from probe.words import counted
 
 if TYPE_CHECKING:

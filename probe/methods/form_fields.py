@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probe.methods.call import checked
+from probe.methods.kinds import TargetKind, TokenKind
 from probe.methods.read_declarations import Asks, Parameter
 
 OTHER = "minus"
@@ -17,7 +18,8 @@ OTHER = "minus"
 
 def parts_of(p: Parameter) -> tuple[str, ...]:
     """The fields of a parameter; the first has no name of its own."""
-    return ("", OTHER) if p.kind.control == "token" and not p.several else ("",)
+    differs = isinstance(p.kind, TargetKind) and not isinstance(p.kind, TokenKind)
+    return ("", OTHER) if differs and not p.several else ("",)
 
 
 def texts_of(p: Parameter, plain: Any) -> dict[str, str] | None:

@@ -241,12 +241,16 @@ def test_ends_that_cannot_be_are_refused(name, senders, receivers, said):
 def test_a_metric_that_does_not_differ_is_refused():
     model, pairs = drawn("gpt2")
     with pytest.raises(BadInput, match="nothing that a path could carry"):
+        circuits.path_patching(model, replace(pairs, right=[[7, 9]] * 2, wrong=[[9, 7]] * 2))
+    with pytest.raises(BadInput, match="same prompt twice"):
         circuits.path_patching(model, replace(pairs, corrupted=pairs.clean))
+    with pytest.raises(BadInput, match="whose tokenizer is another"):
+        circuits.path_patching(model, replace(pairs, model=replace(pairs.model, tokenizer="other")))
 
 
 def test_names_of_ends():
     model = tiny("llama")
-    found, alone = senders_of(model, ["heads@-1", "mlps"])
+    found, alone = senders_of(model, ["heads@-1,mlps"])
     assert found[0].name == "L0H0@-1" and found[-1].name == "mlp_out.2" and len(found) == 15 and not alone
     assert [end.name for end in receivers_of(model, ["L1KV1.v", "L2H3", "mlp_in.1@2:4"])] == [
         "L1KV1.v",

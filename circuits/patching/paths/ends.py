@@ -61,7 +61,7 @@ def senders_of(model: "TransformerBridge", named: Sequence[str]) -> tuple[list[E
     """The senders, and whether any was named by itself (a group leaves out who comes too late)."""
     found: list[End] = []
     alone = False
-    for text in listed(named):
+    for text in _each(named):
         group, at, pos = _text(text).partition("@")
         if group in ("heads", "mlps"):
             found += [_end(model, f"{one}{at}{pos}", sends=True) for one in _every(model, group)]
@@ -75,7 +75,7 @@ def senders_of(model: "TransformerBridge", named: Sequence[str]) -> tuple[list[E
 
 def receivers_of(model: "TransformerBridge", named: Sequence[str]) -> list[End]:
     """The receivers. BadInput for the logits beside others: whatever else is set, they are set after it."""
-    found = list(dict.fromkeys(_end(model, text, sends=False) for text in listed(named)))
+    found = list(dict.fromkeys(_end(model, text, sends=False) for text in _each(named)))
     if not found:
         raise BadInput(f"No receiver was named; name {RECEIVERS}.")
     if len(found) > 1 and any(end.site.kind == "logits" for end in found):
@@ -113,6 +113,11 @@ def _every(model: "TransformerBridge", group: str) -> list[str]:
         return [f"mlp_out.{i}" for i in layers_with("mlp_write", model)]
     heads = {i: spot(Site("z", i), model).sizes["head"] for i in layers_with("z", model)}
     return [unit_name("head", i, h) for i, n in heads.items() for h in range(n)]
+
+
+def _each(named: Any) -> list[Any]:
+    """Names apart: several may stand in one text, with commas between."""
+    return [part for text in listed(named) for part in (text.split(",") if isinstance(text, str) else [text])]
 
 
 def _text(text: Any) -> str:

@@ -31,7 +31,9 @@ from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
+from probe.tasks.chance import require_task
 from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 from probe.words import figures
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class PathConfig(Settings):
     "`noise`: corrupted into clean, what the path breaks; `denoise`: clean into corrupted, what it restores."
     free: Free = "mlps"
     "What runs on between: `mlps`, `nothing` (heads and MLPs are held), or `all`."
+    at_chance: bool = False
+    "Whether to ask even where the model is at chance at the task."
 
 
 @method(
@@ -114,6 +118,8 @@ class _Asked:
 
     def __init__(self, model: Any, pairs: Pairs, config: PathConfig):
         self.model, self.pairs, self.config = model, pairs, config
+        require_pairs(model, pairs)
+        require_task(model, pairs, config.at_chance)
         self.receivers = receivers_of(model, config.receivers)
         self.senders = self._senders()
         held_between(model, self.senders, self.receivers, config.free)

@@ -38,6 +38,7 @@ from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import Drawn, Pairs, pairs_of
+from probe.tasks.refusals import require_pairs
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -124,6 +125,7 @@ class _Search:
 
     def __init__(self, model: Any, pairs: Pairs, config: SubspaceConfig, seed: int):
         self.model, self.pairs, self.config, self.seed = model, pairs, config, seed
+        require_pairs(model, pairs)
         n_layers = int(model.cfg.n_layers)
         layer = n_layers // 2 if config.layer is None else config.layer
         named = parse_site(Site(config.site, layer), model)
