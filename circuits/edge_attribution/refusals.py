@@ -20,8 +20,8 @@ def require_two_runs(pairs: Pairs, some: list[int], alike: Bool[Tensor, " batch"
             )
     if (bad := _first(alike)) is not None:
         raise BadInput(
-            f"The two runs of {pair_named(pairs, some[bad])} are identical: every component writes the same in both. Give prompts "
-            "that the model tells apart."
+            f"The two runs of {pair_named(pairs, some[bad])} are identical: every component writes the same in both. "
+            "Give prompts that the model tells apart."
         )
 
 
