@@ -39,8 +39,9 @@ def require_done(
         return
     raise BadInput(
         f"{model_name(model)} is right in {hits} of {n} prompts of {what}, where chance gives {chance * n:.0f}; at least "
-        f"{least:.0%}, and so many that chance reaches them {alpha:.0%} of the time or less, were wanted. What a model does not do has "
-        f"no mechanism to be found. `openwork tasks check` says which tasks a model does; take another task or another model{remedy}."
+        f"{least:.0%}, and so many that chance reaches them {alpha:.0%} of the time or less, were wanted. What a model does not "
+        "do has no mechanism to be found. `openwork tasks check` says which tasks a model does; take another task or another "
+        f"model{remedy}."
     )
 
 
