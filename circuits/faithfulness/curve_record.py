@@ -101,7 +101,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
 
     @property
     def stability(self) -> Float[np.ndarray, " size"]:
-        """The mean share of parts in common, by size; NaN where no pairs were drawn again."""
+        """The mean share of parts in common, by size; NaN where no pairs were drawn again, and of circuits without parts."""
         return self.jaccard.mean(0) if len(self.jaccard) else np.full(len(self.shares), np.nan)
 
     def reaches(self, f: float = 0.8) -> float:
@@ -117,7 +117,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     def _row(self, i: int) -> dict[str, Any]:
         (low, high), random = self.interval[:, i], spread(self.random_f[:, i])
         unseen = {} if self.unseen is None else {"on unseen templates": float(self.unseen.f[i])}
-        stable = {"stability": float(self.stability[i])} if len(self.jaccard) else {}
+        stable = {"stability": finite(float(self.stability[i]))} if len(self.jaccard) else {}
         return {
             "share": float(self.shares[i]),
             self.kind: int(self.kept[i]),

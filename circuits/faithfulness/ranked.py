@@ -81,6 +81,6 @@ def names_of(scores: EdgeScores) -> list[str]:
 
 
 def jaccard(a: Kept, b: Kept) -> float:
-    """The parts that two circuits share, of those that either has; 1 for two without any."""
+    """The parts that two circuits share, of those that either has; NaN for two without any."""
     either = int((a | b).sum())
-    return float((a & b).sum() / either) if either else 1.0
+    return float((a & b).sum() / either) if either else float("nan")
