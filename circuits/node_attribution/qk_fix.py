@@ -33,6 +33,7 @@ from circuits.node_attribution.nodes import Group
 from circuits.node_attribution.passes import Gradients
 from probe.errors import BadInput, OpenworkError
 from probe.model.anatomy import probe_tokens, spot
+from probe.model.examination.tolerances import same
 from probe.model.key_value_cache import keeps_nothing
 from probe.model.sites import Site, hook_name
 from probe.model.writes import wide
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 _MASKED = -1e30
-_CLOSE = {torch.float32: 1e-3, torch.float64: 1e-6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def _keys(group: Group, run: Values, clean: Values) -> KeysAt:
     v = wide(clean[Site("v", group.layer).name]).repeat_interleave(group.heads, 2)
     before, after = (_masked(wide(one[scores])) for one in (clean, run))
     made = einsum(before.softmax(-1), v, "b head q k, b k head d -> b q head d")
-    if not _same(made, wide(clean[z])):
+    if not same(made, clean[z]):
         raise BadInput(
             f"What heads of layer {group.layer} gather is not their values under the softmax of the scores that the model "
             "reports, so keys cannot be replaced one by one. Leave positions together (by_position=False), or qk_fix out."
@@ -231,10 +231,6 @@ def _masked(scores: Float[Tensor, "batch head q_pos k_pos"]) -> Float[Tensor, "b
     return scores.masked_fill(future | (scores < _MASKED), -torch.inf)
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    return bool((a - b).abs().max() <= _CLOSE.get(b.dtype, 1e-3) * b.abs().max().clamp(min=1e-30))
-
-
 _apart: "WeakKeyDictionary[TransformerBridge, bool]" = WeakKeyDictionary()
 
 
@@ -265,4 +261,4 @@ def _one_alone(model: "TransformerBridge", kind: str) -> bool:
     for put in ([], [(at.hook, lambda value, hook: at.change(value, 1, change))]):
         with model.hooks(fwd_hooks=[*put, (z.hook, read)]):
             model(tokens, **keeps_nothing(model))
-    return next(iter(at.sizes.values())) == 1 or _same(wide(kept[1]), wide(kept[0]))
+    return next(iter(at.sizes.values())) == 1 or same(kept[1], kept[0])

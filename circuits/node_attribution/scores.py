@@ -111,8 +111,9 @@ class NodeScores(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """The nodes by layer and head or position, the strongest, what layers come to, what they are scores of."""
+        turned = {"across": ["unit", "position"]} if self.nodes.by_position else {}
         return [
-            Figure("What each node is worth", self.figure),
+            Figure("What each node is worth", self.figure, choices=turned),
             Rows("The strongest nodes", self.rows(), kinds={"pairs of this sign": "share"}, meanings=_MEANINGS),
             Rows("What the nodes of each layer come to", self.by_layer(), whole=True),
             Sentence(self.summary()),

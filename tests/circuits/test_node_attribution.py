@@ -482,6 +482,17 @@ def test_what_does_not_fit_is_refused_first():
         circuits.atp(model, pairs, "heads").of("L9H9")
 
 
+def test_half_precision_says_nearly_the_same():
+    """bfloat16 beside float64 of the same weights: gradients in the model's own arithmetic, sums in float32."""
+    half, whole, pairs = tiny("llama", "bfloat16"), tiny.__wrapped__("llama"), drawn("llama")[1]
+    with torch.no_grad():
+        for to, of in zip(whole.parameters(), half.parameters(), strict=True):
+            to.copy_(of)
+    for options in ({}, {"nodes": "qkv", "qk_fix": True}, {"nodes": "k", "qk_fix": True, "by_position": True}):
+        found, wanted = (circuits.atp(model, pairs, **options) for model in (half, whole))
+        assert near(found.by_pair, wanted.by_pair, 0.2) and np.corrcoef(found.score, wanted.score)[0, 1] > 0.98
+
+
 def test_scores_show_themselves(tmp_path):
     model, pairs = drawn("llama")
     for options in (
