@@ -9,7 +9,6 @@ from edge_pairs import pairs_for
 from tiny import tiny
 from wired_roles import NAMES, ioi_model, without_movers, years_model
 
-from circuits.studies.component_circuits import head_sets
 from circuits.studies.component_circuits.cuts import Cuts, between, out_of
 from circuits.studies.component_circuits.halves import Halves
 from circuits.studies.component_circuits.head_sets import best, few, others, reading, writing
@@ -49,16 +48,8 @@ def asked(model, study: Study, *parts: str, scale: Scale = SMALL):
     return words, numbers, result
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fewer_sets():
-    """As many control sets as a level of .05 needs where each takes a run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(head_sets, "SWAPPED", 19)
-        yield
-
-
 @pytest.fixture(scope="module")
-def planted(fewer_sets):
+def planted():
     return asked(ioi_model(), ioi.STUDY)
 
 
@@ -230,7 +221,7 @@ def test_what_mlps_and_neurons_write_for_values_is_direct_logit_attribution(name
 
 
 @pytest.fixture(scope="module")
-def later(fewer_sets):
+def later():
     return asked(years_model(), greater_than.STUDY)
 
 

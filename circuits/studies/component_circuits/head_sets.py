@@ -17,8 +17,8 @@ ByHead = Float[np.ndarray, "layer head"]
 EachHead = Float[np.ndarray, "pair layer head"]
 SHARE = 0.02
 """Of a model's heads, how many play one role."""
-SWAPPED = 39
-"""Control sets where each takes a run of the model, so that p can fall to 0.025."""
+SWAPPED = 19
+"""Control sets where each takes a run of the model, so that p can fall to 0.05."""
 
 
 def sets_run(scale: Scale) -> int:
