@@ -9,6 +9,7 @@ from edge_pairs import pairs_for
 from tiny import tiny
 from wired_roles import NAMES, ioi_model, without_movers, years_model
 
+from circuits.studies.component_circuits import halves
 from circuits.studies.component_circuits.cuts import Cuts, between, out_of
 from circuits.studies.component_circuits.halves import Halves
 from circuits.studies.component_circuits.head_sets import best, few, others, reading, writing
@@ -156,9 +157,9 @@ def test_other_heads_are_of_the_same_layers_as_far_as_there_are_any():
 
 def test_halves_share_no_pair_and_part_of_a_study_are_made_once():
     bench = Bench(ioi_model(), SMALL, lambda amount: None)
-    halves = Halves.of(bench, "ioi")
-    both = [tuple(ids) for half in (halves.found, halves.tested) for ids in half.clean]
-    assert len(set(both)) == 12 and len(halves.found) == len(halves.tested) == 6
+    two = Halves.of(bench, "ioi")
+    both = [tuple(ids) for half in (two.found, two.tested) for ids in half.clean]
+    assert len(set(both)) == 12 and len(two.found) == len(two.tested) == 6
     assert Roles.of(bench) is Roles.of(bench)
     tries = []
     for _ in range(2):  # what could not be made is not tried again by the next part
@@ -180,7 +181,7 @@ def test_what_heads_write_for_names_is_direct_logit_attribution(name):
     pairs = named_pairs(model)
     at = places_of(pairs)
     assert (at.io.tolist(), at.s1.tolist(), at.s2.tolist()) == ([1, 3], [3, 1], [5, 5])
-    writes, looks = writes_of(model, pairs, at), looks_of(model, pairs, pairs.clean, at)
+    writes, looks = writes_of(model, pairs), looks_of(model, pairs, pairs.clean, at)
     moved = lead_of(model, pairs, pairs.clean)
     for i, ids in enumerate(pairs.clean):
         wanted = direct_logits(model, ids, Difference(7, 9)).heads[..., -1]
@@ -215,6 +216,29 @@ def test_what_mlps_and_neurons_write_for_values_is_direct_logit_attribution(name
     leads = kept.leads(weights)
     for place, unit in ((0, 3), (1, 5)):
         assert leads[place][unit] == pytest.approx((kept.written([(place, unit)]) * weights).sum(1).mean())
+
+
+def many_named(model, n, seed):
+    """n pairs of other tokens each, in which somebody is named twice, or nobody."""
+    draw, clean = np.random.default_rng(seed), []
+    for i in range(n):
+        first, second = (7, 9) if i % 2 else (9, 7)
+        filler = draw.integers(20, 60, 4).tolist()
+        clean.append([filler[0], first, filler[1], second, filler[2], 9, filler[3]])
+    return pairs_for(model, clean, [[*ids[:5], 70, ids[6]] for ids in clean])
+
+
+@pytest.mark.parametrize(("name", "study"), [("llama", ioi.STUDY), ("gemma2", greater_than.STUDY)])
+def test_every_claim_has_a_number_where_heads_share_keys_and_norms_follow(name, study, monkeypatch):
+    model = tiny(name, "float32")
+    monkeypatch.setattr(halves, "require_done", lambda *args: None)
+    if study is ioi.STUDY:
+        both = halves.Halves(many_named(model, 4, 0), many_named(model, 4, 1))
+        monkeypatch.setattr(halves.Halves, "of", lambda *args, **settings: both)
+    found = run_study(model, study, scale=Scale(sets=5, prompts=4))
+    for one in found.outcomes:
+        assert np.isfinite([one.measured.interval.mean, *one.measured.draws]).all() and len(one.measured.draws) == 5
+    assert found.markdown() and all(table.rows for table in found.tables)
 
 
 # -- greater-than ----------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Half:
     @cached_property
     def writes(self) -> Writes:
         """Of the clean prompts."""
-        return writes_of(self.model, self.pairs, self.at)
+        return writes_of(self.model, self.pairs)
 
     @cached_property
     def lead(self) -> Float[np.ndarray, " pair"]:

@@ -12,15 +12,14 @@
 The paper's copying score reads names after the first MLP; here the head reads what stands at the name in the prompt itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from einops import einsum
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.writes import sites_read
@@ -58,8 +57,6 @@ class Writes:
 
     for_io: EachHead
     for_s: EachHead
-    copies: EachHead
-    opposes: EachHead
 
     @property
     def lead(self) -> EachHead:
@@ -92,12 +89,12 @@ def looks_of(model: "TransformerBridge", pairs: Pairs, ids: Ids, at: Places) -> 
 
 
 @torch.no_grad()
-def writes_of(model: "TransformerBridge", pairs: Pairs, at: Places) -> Writes:
+def writes_of(model: "TransformerBridge", pairs: Pairs) -> Writes:
     """What every head writes in the clean prompts."""
     made = components(model)
     layers = range(made.layout.n_layers)
-    sites = [*sites_read(model, made.layout), *(Site("v", i) for i in layers), *scale_site(model)]
-    names = ("for_io", "for_s", "copies", "opposes")
+    sites = [*sites_read(model, made.layout), *scale_site(model)]
+    names = ("for_io", "for_s")
     found = {name: np.zeros((len(pairs), len(layers), max(made.layout.heads)), np.float64) for name in names}
     for some in pairs.groups(ROWS):
         held = capture(model, tokens(model, pairs.clean, some), sites)
@@ -105,11 +102,9 @@ def writes_of(model: "TransformerBridge", pairs: Pairs, at: Places) -> Writes:
         directions = [toward(model, held, one) for one in ids]
         for layer in layers:
             written = made.writers.heads(layer, held)[:, :, -1]
-            for name, direction in zip(names, directions, strict=False):
+            for name, direction in zip(names, directions, strict=True):
                 shares = einsum(written, direction, "pair head d_model, pair d_model -> pair head")
                 found[name][some, layer] = shares.double().cpu().numpy()
-            promoted = _promoted(model, held, layer, at.io[some], ids[0])
-            found["copies"][some, layer], found["opposes"][some, layer] = (one.cpu().numpy() for one in promoted)
     return Writes(**found)
 
 
@@ -133,21 +128,32 @@ def lead_of(model: "TransformerBridge", pairs: Pairs, donors: Ids) -> EachHead:
     return found
 
 
-def _promoted(
-    model: "TransformerBridge", held: Mapping[str, Tensor], layer: int, io: np.ndarray, ids: Tensor
-) -> tuple[Bool[Tensor, "pair head"], Bool[Tensor, "pair head"]]:
-    """Whether a head that looked at the indirect object alone would put it among its highest logits, or its lowest. Ties count
-    against it: what a head that writes nothing promotes is no name."""
-    v, (W, _) = wide(held[Site("v", layer).name]), heads_write(model, layer)
-    v = v[np.arange(len(io)), io]
-    v = v.repeat_interleave(W.shape[0] // v.shape[1], 1)
-    up, down = [], []
-    for head, matrix in enumerate(W):
-        logits = logits_of(model, layer, v[:, head] @ matrix)
-        own = logits.gather(1, ids[:, None])
-        up.append((logits >= own).sum(1) <= _TOP)
-        down.append((logits <= own).sum(1) <= _TOP)
-    return torch.stack(up, 1), torch.stack(down, 1)
+@dataclass(frozen=True)
+class Copies:
+    """Whether each head of some layers, looking at the indirect object alone, would put that name among its five highest logits,
+    or its five lowest; NaN in other layers."""
+
+    copies: EachHead
+    opposes: EachHead
+
+
+@torch.no_grad()
+def copies_of(model: "TransformerBridge", pairs: Pairs, at: Places, layers: Iterable[int]) -> Copies:
+    """Of the clean prompts. Ties count against a head: what one that writes nothing promotes is no name."""
+    made, asked = components(model), sorted(set(layers))
+    found = np.full((2, len(pairs), made.layout.n_layers, max(made.layout.heads)), np.nan)
+    for some in pairs.groups(ROWS):
+        held = capture(model, tokens(model, pairs.clean, some), [Site("v", i) for i in asked])
+        ids = torch.tensor([pairs.right[i][0] for i in some], device=model.W_E.device)
+        for layer in asked:
+            v, (W, _) = wide(held[Site("v", layer).name]), heads_write(model, layer)
+            v = v[np.arange(len(some)), at.io[some]].repeat_interleave(W.shape[0] // v.shape[2], 1)
+            written = einsum(v, W, "pair head d_head, head d_head d_model -> pair head d_model")
+            logits = logits_of(model, layer, written.flatten(0, 1)).unflatten(0, written.shape[:2])
+            own = logits.gather(2, ids[:, None, None].expand(-1, W.shape[0], 1))
+            for i, ahead in enumerate((logits >= own, logits <= own)):
+                found[i, some, layer, : W.shape[0]] = (ahead.sum(-1) <= _TOP).cpu().numpy()
+    return Copies(*found)
 
 
 def correlation(x: Float[np.ndarray, "point ..."], y: Float[np.ndarray, "point ..."]) -> Float[np.ndarray, "..."]:

@@ -16,7 +16,7 @@ from circuits.studies.component_circuits.halves import measured_on
 from circuits.studies.component_circuits.head_sets import EachHead, Head, named, over, sets_run, summed
 from circuits.studies.component_circuits.shares import measured_share, share
 from circuits.studies.ioi.heads_by_role import Half, Roles
-from circuits.studies.ioi.looks import follows, lead_of
+from circuits.studies.ioi.looks import Copies, copies_of, follows, lead_of
 from circuits.studies.study import Bench, Found, Table
 from probe.statistics import DRAWS, Interval
 
@@ -42,17 +42,17 @@ def movers(bench: Bench) -> Found:
     """What heads write for names, by where they look."""
     roles = Roles.of(bench)
     half, up, down = roles.tested, roles.movers, roles.against
+    asked = [*up, *down, *(one for some in roles.random(up) for one in some)]
+    names = copies_of(bench.model, half.pairs, half.at, [layer for layer, _ in asked])
     measured = {
         "movers-write": _shares(roles, half.writes.lead, up),
         "movers-attend": _follows(roles, up, 1),
-        "movers-copy": measured_on(
-            half.pairs, over(half.writes.copies, up), roles.means(half.writes.copies, up), bench.scale.seed
-        ),
+        "movers-copy": measured_on(half.pairs, over(names.copies, up), roles.means(names.copies, up), bench.scale.seed),
         "against-write": _shares(roles, -half.writes.lead, down),
         "against-attend": _follows(roles, down, -1),
     }
     bench.step(4)
-    rows = [_row(half, role, one) for role, some in (("mover", up), ("against", down)) for one in some]
+    rows = [_row(half, names, role, one) for role, some in (("mover", up), ("against", down)) for one in some]
     return Found(measured=measured, tables=[Table("Heads that write names at the last token", rows)])
 
 
@@ -73,17 +73,16 @@ def _follows(roles: Roles, heads: list[Head], sign: int) -> Measured:
     return Measured(interval=interval, n=n, over="pairs", draws=np.array(draws), seed=roles.bench.scale.seed)
 
 
-def _row(half: Half, role: str, one: Head) -> dict[str, Any]:
-    mean = {name: float(over(getattr(half.writes, name), [one]).mean()) for name in ("lead", "copies", "opposes")}
+def _row(half: Half, names: Copies, role: str, one: Head) -> dict[str, Any]:
     return {
         "head": named([one]),
         "role": role,
         "looks at io": float(over(half.looks.to_io, [one]).mean()),
         "looks at s": float(over(half.looks.to_s, [one]).mean()),
-        "adds to the lead": mean["lead"],
+        "adds to the lead": float(over(half.writes.lead, [one]).mean()),
         "follows its look": float(follows(half.looks, half.writes)[one]),
-        "copies": mean["copies"],
-        "opposes": mean["opposes"],
+        "copies": float(over(names.copies, [one]).mean()),
+        "opposes": float(over(names.opposes, [one]).mean()),
     }
 
 
