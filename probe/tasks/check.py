@@ -13,7 +13,7 @@ from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
 from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.tasks.catalogue import TASKS, TaskName
+from probe.tasks.catalogue import TASKS, Task, TaskName
 from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
 from probe.words import counted
 
@@ -31,11 +31,11 @@ class TaskList(Record):
     tasks: list[dict[str, str]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a task: what it asks, its metric, its paper."""
+        """One row a task: what it asks, its metric, its paper, the templates it is worded in."""
         return list(self.tasks)
 
     def to_dict(self) -> Any:
-        """Ready for JSON: a list of `{name, summary, metric, paper}`."""
+        """Ready for JSON: a list of `{name, summary, metric, paper, templates}`."""
         return list(self.tasks)
 
     def summary(self) -> str:
@@ -50,9 +50,12 @@ def list_tasks() -> TaskList:
     >>> ow.list_tasks().tasks[0]["name"]
     'ioi'
     """
-    return TaskList(
-        [{"name": t.name, "summary": t.asks, "metric": METRICS[t.measure], "paper": t.paper} for t in TASKS.values()]
-    )
+    return TaskList([_told(task) for task in TASKS.values()])
+
+
+def _told(task: Task) -> dict[str, str]:
+    said = {"name": task.name, "summary": task.asks, "metric": METRICS[task.measure], "paper": task.paper}
+    return {**said, "templates": ", ".join(task.templates)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,16 @@ def test_every_pair_of_a_task_fits_its_model(task):
     assert probe.task_pairs(model, task, n=12, seed=4).examples != pairs.examples
 
 
+@pytest.mark.parametrize("task", [name for name, one in TASKS.items() if one.templates])
+def test_the_templates_of_a_task_are_those_it_is_drawn_in(task):
+    """Each of them alone gives pairs of it, and all that are drawn are of one of them."""
+    told = next(row["templates"] for row in probe.list_tasks().rows() if row["name"] == task)
+    assert told.split(", ") == list(TASKS[task].templates)
+    for name in TASKS[task].templates:
+        assert [e.template for e in probe.task_pairs(model_of(), task, 2, templates=(name,)).examples] == [name] * 2
+    assert {e.template for e in probe.task_pairs(model_of(), task, 24).examples} <= set(TASKS[task].templates)
+
+
 def sum_of(text):
     a, b = re.findall(r"(\d) \+ (\d) = ?$", text)[0]
     return int(a) + int(b)
