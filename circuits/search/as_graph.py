@@ -60,8 +60,8 @@ def component_graph(found: EdgeScores | ComponentCircuit, scores: EdgeScores | N
         raise BadInput("These scores are of another model's edges than the circuit. Give those that it was chosen by.")
     words = f"{found.method} on {found.task}: {counted(len(found), 'edge')}"
     about = {"task": found.task, "method": found.method}
-    given = scores.matrix if scores is not None else getattr(found, "score", None)
-    score = _worse_without(found) if given is None else given
+    given = scores.matrix if scores is not None else found.score
+    score = given if given is not None and np.isfinite(given[found.kept]).all() else _worse_without(found)
     return like(found, graph_of(found.layout, found.kept, score, words, about, found.convention))
 
 
