@@ -67,8 +67,15 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         return self.scored and bool(self.facts.get("signed", True))
 
     @property
+    def searched(self) -> bool:
+        """Whether its scores are what a search saw on removing each edge: how much better or worse the circuit got."""
+        return bool(self.facts.get("searched", False))
+
+    @property
     def lines_mean(self) -> str:
         """What every picture of the edges says of its lines."""
+        if self.searched:
+            return "Solid blue edges are those without which the search found the circuit worse; dashed orange ones, better."
         return SPEAKS if self.signed else CARRIES if self.scored else "An edge that is drawn is in the circuit."
 
     @property

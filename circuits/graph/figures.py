@@ -143,7 +143,7 @@ def link_traces(
                 mode="lines",
                 name=names[not with_it],
                 line=line,
-                opacity=0.65 if node is not None else 0.4,
+                opacity=0.65 if node is not None or graph.of_task else 0.4,
                 hoverinfo="skip",
                 showlegend=False,
             )

@@ -157,17 +157,16 @@ def edge_table(graph: CircuitGraph, node: int, direction: str) -> Table:
         column("weight", "score" if graph.of_task else "weight", kind="num"),
         column("share", kind="share", wide=True, title="share of the sum of sizes in this direction"),
     ]
-    note = (
-        SCORES
-        if isinstance(graph, ComponentGraph) and graph.signed
-        else ""
-        if not turned
-        else BELOW
-        if into
-        else BELOW_SOME
-    )
+    note = _note(graph, into, turned)
     label = f"Edges {'into' if into else 'out of'} {short(graph, node)}"
     return {"columns": columns, "rows": [picked(r) for r in rows], "note": note, "label": label}
+
+
+def _note(graph: CircuitGraph, into: bool, turned: bool) -> str:
+    """What the signs of a table of edges mean where they do not speak for themselves. turned: some edges push against their sign."""
+    if isinstance(graph, ComponentGraph):
+        return SCORES if graph.signed and not graph.searched else ""
+    return "" if not turned else BELOW if into else BELOW_SOME
 
 
 def _columns(graph: CircuitGraph, *columns: Row) -> list[Row]:

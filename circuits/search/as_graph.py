@@ -59,9 +59,11 @@ def component_graph(found: EdgeScores | ComponentCircuit, scores: EdgeScores | N
     if scores is not None and scores.layout != found.layout:
         raise BadInput("These scores are of another model's edges than the circuit. Give those that it was chosen by.")
     words = f"{found.method} on {found.task}: {counted(len(found), 'edge')}"
-    about = {"task": found.task, "method": found.method}
+    about: dict[str, Any] = {"task": found.task, "method": found.method}
     given = scores.matrix if scores is not None else found.score
-    score = given if given is not None and np.isfinite(given[found.kept]).all() else _worse_without(found)
+    known = given is not None and bool(np.isfinite(given[found.kept]).all())
+    score = given if known else _worse_without(found)
+    about["searched"] = not known and score is not None
     return like(found, graph_of(found.layout, found.kept, score, words, about, found.convention))
 
 

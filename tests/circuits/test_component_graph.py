@@ -94,6 +94,7 @@ def test_circuits_have_the_scores_that_they_know():
     assert (
         searched.scored and searched.edges.weight.tolist() == [-0.5, 0.25] and searched.pushes.tolist() == [0.5, -0.25]
     )
+    assert searched.searched and "search found" in searched.lines_mean and not graph.searched
     assert circuit_of_graph(searched).names == names
     with pytest.raises(BadInput, match="no edges"):
         component_graph(circuit_of(scores.layout, [], method="by hand", task="ioi"))
