@@ -163,7 +163,7 @@ def edge_table(graph: CircuitGraph, node: int, direction: str) -> Table:
 
 
 def _note(graph: CircuitGraph, into: bool, turned: bool) -> str:
-    """What the signs of a table of edges mean where they do not speak for themselves. turned: some edges push against their sign."""
+    """What the signs of a table of edges mean, where that needs words. turned: some edges push against their sign."""
     if isinstance(graph, ComponentGraph):
         return SCORES if graph.signed and not graph.searched else ""
     return "" if not turned else BELOW if into else BELOW_SOME
