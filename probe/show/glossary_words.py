@@ -158,6 +158,12 @@ BY_SUBJECT: dict[str, tuple[Word, ...]] = {
             _PATCHING,
         ),
         Word(
+            "indirect effect",
+            "What one clean piece gives back of the answer's probability when the subject is drowned in noise.",
+            "Compare with the total effect, what the noise took; above 0 over all draws, it is no accident of one.",
+            "Meng et al. 2022",
+        ),
+        Word(
             "control",
             "The same patch from donors that have nothing to do with the clean prompt.",
             "An effect far beyond the control's spread is about this prompt.",

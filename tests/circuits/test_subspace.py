@@ -42,6 +42,7 @@ def test_a_planted_direction_is_found_and_the_controls_find_nothing():
     planted = np.zeros(model.cfg.d_model)
     planted[n + RIGHT], planted[n + WRONG] = 1, -1  # where copies are written
     assert abs(found.basis[:, 0] @ planted) / np.linalg.norm(planted) > 0.95
+    assert 0.85 < found.accuracy().low < found.accuracy().high == pytest.approx(1.0)  # 32 of 32
     assert found.accuracy().mean == 1.0 and found.accuracy("whole").mean == 1.0 and found.accuracy("means").mean == 1.0
     assert found.random.max() < 0.2 and found.accuracy("arbitrary").mean < 0.8
     assert found.losses[-1] < found.losses[0] and len(found.right["learned"]) == 32

@@ -10,6 +10,11 @@ from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted, decimals, percent, prose
 
+MEANINGS = {
+    "change": "Relative change of the answer's probability: −100 % is all of it lost.",
+    "random": "The same, mean over as many random positions blocked in the same layers.",
+}
+
 
 @dataclass(frozen=True)
 class Blocked(Record):
@@ -81,8 +86,8 @@ class KnockoutCurves(Record, figure=True):
         return [
             Sentence(self.summary()),
             Figure("Change of the answer's probability", self.figure),
-            Rows("Where blocking takes most", self.strongest(), kinds=shares),
-            Rows("Every window", self.rows(), kinds=shares),
+            Rows("Where blocking takes most", self.strongest(), kinds=shares, meanings=MEANINGS),
+            Rows("Every window", self.rows(), kinds=shares, meanings=MEANINGS),
         ]
 
     def summary(self) -> str:

@@ -17,6 +17,10 @@ from probe.words import counted, decimals, percent
 
 RESAMPLES = 1000
 _SHOWN = 100
+MEANINGS = {
+    "effect": "By how much the path moves the metric, mean over pairs, in the metric's own unit.",
+    "share": "The effect over the whole way from the patched run to the other: 1 is all of it, below 0 the opposite way.",
+}
 BETWEEN: dict[Free, str] = {
     "nothing": "heads and MLPs between are held",
     "mlps": "heads between are held, MLPs run on",
@@ -101,7 +105,7 @@ class PathPatching(Record, figure=True):
         return [
             Sentence(self.summary()),
             Figure("What each path moves", self.figure),
-            Rows(title, self.rows(_SHOWN), kinds=shares),
+            Rows(title, self.rows(_SHOWN), kinds=shares, meanings=MEANINGS),
         ]
 
     def summary(self) -> str:

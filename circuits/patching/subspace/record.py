@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.statistics import Interval, bootstrap
+from probe.statistics import Interval
 from probe.words import counted, decimals, percent
 
 NAMES = {
@@ -47,13 +47,13 @@ class LearnedSubspace(Record, figure=True):
     seed: int = 0
 
     def accuracy(self, which: str = "learned") -> Interval:
-        """The share of interchanges that come out as they should, of one subspace; the interval is over interchanges."""
+        """The share of interchanges that come out as they should, of one subspace, with Wilson's 95% interval."""
         return self.accuracies[which]
 
     @cached_property
     def accuracies(self) -> dict[str, Interval]:
         """Of every subspace in `right`."""
-        return {name: bootstrap(one.astype(float), self.seed) for name, one in self.right.items()}
+        return {name: _share(one) for name, one in self.right.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a subspace."""
@@ -114,3 +114,10 @@ class LearnedSubspace(Record, figure=True):
             f"{counted(len(self.right['learned']), 'held-out interchange')} ({percent(own.low)} to {percent(own.high)}); with "
             f"arbitrary answers {percent(other.mean)}{drawn}, the whole site {percent(self.accuracy('whole').mean)}."
         )
+
+
+def _share(right: Bool[np.ndarray, " interchange"]) -> Interval:
+    from scipy.stats import binomtest  # takes a while to import
+
+    low, high = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return Interval(float(right.mean()), float(low), float(high))
