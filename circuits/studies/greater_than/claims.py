@@ -9,9 +9,9 @@ tens digit: later are the digits above it. Corrupted prompts begin in a year tha
 
 from circuits.studies.claim import Claim, Rule
 from circuits.studies.component_circuits import circuit_claims
+from circuits.studies.component_circuits.examined import ATTRIBUTED
 from circuits.studies.greater_than import heads, mlps
 from circuits.studies.greater_than.circuit import circuit
-from circuits.studies.greater_than.components_found import ATTRIBUTED
 from circuits.studies.greater_than.doing import doing
 from circuits.studies.study import Part, Study
 

@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from circuits.edge_attribution.attribute import eap_ig
-from circuits.edge_attribution.layout import Layout
-from circuits.edge_attribution.scores import EdgeScores
-from circuits.studies.component_circuits.cuts import Cuts
+from circuits.studies.component_circuits.examined import Examined
 from circuits.studies.component_circuits.halves import ROWS, Halves, tokens
 from circuits.studies.component_circuits.head_sets import EachHead, Head, best, drawn, few, over
 from circuits.studies.greater_than.writes import Neuron, Neurons, mlps_write, neurons_of
@@ -24,10 +21,7 @@ from circuits.studies.greater_than.years import Years, lead, order, values_of
 from circuits.studies.study import Bench
 from probe.interventions.forward import capture
 from probe.model.sites import Site
-from probe.progress import SILENT
 
-ATTRIBUTED = 40
-"""What EAP-IG counts for, in runs."""
 SIXTH, N_NEURONS = 6, 20
 
 
@@ -55,12 +49,13 @@ class Half:
         return np.stack(found)  # type: ignore[arg-type]
 
 
-class Components:
+class Components(Examined):
     """What was found. Both halves are drawn, and the model asked whether it does the task, when this is made."""
 
     def __init__(self, bench: Bench):
         halves = Halves.of(bench, "greater-than")
-        self.bench, values = bench, values_of(bench.model, halves.found)
+        super().__init__(bench, halves)
+        values = values_of(bench.model, halves.found)
         self.found, self.tested = (
             Half(bench, Years(bench.model, some, values)) for some in (halves.found, halves.tested)
         )
@@ -69,23 +64,6 @@ class Components:
     def of(cls, bench: Bench) -> "Components":
         """Those of a study, made once."""
         return bench.once("components", lambda: cls(bench))
-
-    @cached_property
-    def cuts(self) -> Cuts:
-        """The tested pairs, ready for edges to be cut."""
-        return Cuts(self.bench.model, self.tested.pairs)
-
-    @property
-    def layout(self) -> Layout:
-        """The model's components."""
-        return self.cuts.layout
-
-    @cached_property
-    def scores(self) -> EdgeScores:
-        """EAP-IG on the half that components are found on."""
-        found = eap_ig(self.bench.model, self.found.pairs, progress=SILENT)
-        self.bench.step(ATTRIBUTED)
-        return found
 
     @cached_property
     def late(self) -> list[int]:
@@ -97,13 +75,7 @@ class Components:
     @cached_property
     def heads(self) -> list[Head]:
         """The heads that carry the start year to them."""
-        into = self.scores.matrix[:, self.read_by(self.late)]
-        values = np.full((self.layout.n_layers, max(self.layout.heads)), np.nan)
-        for layer, n in enumerate(self.layout.heads):
-            some = self.layout.heads_of(layer)
-            known = np.isfinite(into[some]).any(1)
-            values[layer, :n] = np.where(known, -np.nansum(into[some], 1), np.nan)
-        return best(values, few(self.layout))
+        return best(self.speak_through(self.read_by(self.late)), few(self.layout))
 
     @cached_property
     def looking(self) -> list[Head]:

@@ -10,10 +10,10 @@ a fiftieth of the model's heads.
 
 from circuits.studies.claim import Claim, Rule
 from circuits.studies.component_circuits import circuit_claims
+from circuits.studies.component_circuits.examined import ATTRIBUTED
 from circuits.studies.component_circuits.head_sets import sets_run
 from circuits.studies.ioi import feeders, inhibition, movers
 from circuits.studies.ioi.circuit import circuit
-from circuits.studies.ioi.heads_by_role import ATTRIBUTED
 from circuits.studies.study import Part, Study
 
 MOST = Rule(holds=0.5, in_part=0.2)

@@ -15,21 +15,14 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.edge_attribution.attribute import eap_ig
-from circuits.edge_attribution.layout import Layout
-from circuits.edge_attribution.scores import EdgeScores
-from circuits.studies.component_circuits.cuts import Cuts
+from circuits.studies.component_circuits.examined import Examined
 from circuits.studies.component_circuits.halves import Halves, last_logits
 from circuits.studies.component_circuits.head_sets import ByHead, Head, best, drawn, few, over, reading
 from circuits.studies.component_circuits.swaps import Swaps
 from circuits.studies.ioi.looks import Looks, Writes, looks_of, writes_of
 from circuits.studies.ioi.prompts import TEMPLATES, places_of
 from circuits.studies.study import Bench
-from probe.progress import SILENT
 from probe.tasks.pairs import Pairs
-
-ATTRIBUTED = 40
-"""What EAP-IG counts for, in runs."""
 
 
 class Half:
@@ -64,12 +57,12 @@ class Half:
         return last_logits(self.model, self.pairs, self.pairs.clean)
 
 
-class Roles:
+class Roles(Examined):
     """The heads of each role. Both halves are drawn, and the model asked whether it does the task, when this is made."""
 
     def __init__(self, bench: Bench):
         halves = Halves.of(bench, "ioi", templates=TEMPLATES, corruption="abc")
-        self.bench = bench
+        super().__init__(bench, halves)
         self.found, self.tested = Half(bench, halves.found), Half(bench, halves.tested)
 
     @classmethod
@@ -78,26 +71,9 @@ class Roles:
         return bench.once("roles", lambda: cls(bench))
 
     @cached_property
-    def cuts(self) -> Cuts:
-        """The tested pairs, ready for edges to be cut."""
-        return Cuts(self.bench.model, self.tested.pairs)
-
-    @property
-    def layout(self) -> Layout:
-        """The model's components."""
-        return self.cuts.layout
-
-    @cached_property
     def swaps(self) -> Swaps:
         """The tested pairs, ready to be given what heads give where nobody is named twice."""
         return Swaps(self.bench.model, self.tested.pairs, self.tested.pairs.corrupted)
-
-    @cached_property
-    def scores(self) -> EdgeScores:
-        """EAP-IG on the half that heads are found on."""
-        found = eap_ig(self.bench.model, self.found.pairs, progress=SILENT)
-        self.bench.step(ATTRIBUTED)
-        return found
 
     @cached_property
     def k(self) -> int:
@@ -117,14 +93,7 @@ class Roles:
     @cached_property
     def inhibition(self) -> list[Head]:
         """S-inhibition heads."""
-        into = self.scores.matrix[:, reading(self.layout, self.movers, "q")]
-        worth = -np.nansum(into, 1)
-        known = np.isfinite(into).any(1)
-        values = np.full((self.layout.n_layers, max(self.layout.heads)), np.nan)
-        for layer, n in enumerate(self.layout.heads):
-            some = self.layout.heads_of(layer)
-            values[layer, :n] = np.where(known[some], worth[some], np.nan)
-        return best(values, self.k)
+        return best(self.speak_through(reading(self.layout, self.movers, "q")), self.k)
 
     @cached_property
     def duplicate(self) -> list[Head]:
