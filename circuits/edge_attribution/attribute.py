@@ -19,7 +19,7 @@ import numpy as np
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import ActivationPaths, AtBothEnds, AtClean, InputPath
 from circuits.edge_attribution.estimate import Estimate
-from circuits.edge_attribution.plan import EdgeConfig, plan_of, room_for
+from circuits.edge_attribution.plan import EdgeConfig, batch_of, plan_of
 from circuits.edge_attribution.scores import EdgeScores, record_of
 from probe.methods import Doc, method
 from probe.plain_values import takes_fields
@@ -152,7 +152,7 @@ def attributed(
     model: "TransformerBridge", pairs: Pairs, how: Estimate, config: EdgeConfig, progress: Progress
 ) -> EdgeScores:
     """An estimate of every edge on every pair: in groups of pairs that fit into memory."""
-    (batch, _), made = room_for(model, pairs, how, config), components(model)
+    batch, made = batch_of(model, pairs, how, config), components(model)
     by_pair = np.zeros((len(pairs), int(made.layout.edges.sum())), np.float32)
     ends = np.zeros((2, len(pairs)))
     with progress.stage(how.says()[0], total=len(pairs), unit="pair") as step:

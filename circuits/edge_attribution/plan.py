@@ -16,7 +16,7 @@ from circuits.edge_attribution.components import Components, components
 from circuits.edge_attribution.estimate import Estimate
 from probe.activations.peak_bytes import Event, events_of, peak_of, process_bytes
 from probe.doc import Doc
-from probe.memory import require
+from probe.memory import SMALL, require
 from probe.plain_values import Settings, takes_fields
 from probe.show.record import Record
 from probe.tasks.catalogue import TaskName
@@ -88,6 +88,25 @@ def plan_edges(model: "TransformerBridge", pairs: Pairs, how: Estimate, config: 
         seconds=each * len(pairs) * how.work(layout) / short.work(layout),
         bytes=total,
     )
+
+
+def batch_of(model: "TransformerBridge", pairs: Pairs, how: Estimate, config: EdgeConfig) -> int:
+    """Pairs a pass: all of them where they surely fit, otherwise what is measured. BadInput as of `room_for`."""
+    layout, n = components(model).layout, max(map(len, pairs.clean), default=0)
+    written = int(model.cfg.d_model) * (4 * len(layout.senders) + 2 * len(layout.receivers))
+    if config.batch is None and len(pairs) * run_at_most(model, n, written) <= min(config.memory, SMALL):
+        require_pairs(model, pairs)
+        how.check(model, components(model))
+        return len(pairs)
+    return room_for(model, pairs, how, config)[0]
+
+
+def run_at_most(model: "TransformerBridge", n: int, more: int = 0) -> int:
+    """Bytes that a run of n tokens and its gradients surely stay under: some 40 tensors of every layer's width, patterns, and
+    `more` numbers a token."""
+    cfg = model.cfg
+    wide = 40 * int(cfg.d_model) + 12 * int(cfg.d_mlp or cfg.d_model) + 12 * int(cfg.n_heads) * max(int(cfg.d_head), n)
+    return 8 * (n * (int(cfg.n_layers) * wide + more) + 4 * int(cfg.d_vocab))
 
 
 def room_for(model: "TransformerBridge", pairs: Pairs, how: Estimate, config: EdgeConfig) -> tuple[int, int]:

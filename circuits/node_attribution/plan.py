@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from circuits.edge_attribution.plan import SCATTERED
+from circuits.edge_attribution.plan import SCATTERED, run_at_most
 from circuits.node_attribution.estimate import Estimate, NodeConfig, dropped
 from circuits.node_attribution.nodes import Group
 from probe.activations.peak_bytes import Event, events_of, extrapolated, peak_of, process_bytes
@@ -88,12 +88,10 @@ def batch_of(model: "TransformerBridge", groups: list[Group], pairs: Pairs, conf
 
 
 def _at_most(model: "TransformerBridge", groups: list[Group], pairs: Pairs, config: NodeConfig) -> int:
-    """Bytes that no pair takes more than, roughly: some 40 tensors of every layer's width, patterns, and what nodes take."""
+    """Bytes that no pair takes more than, roughly: a run's, and what nodes take."""
     cfg, n = model.cfg, max(map(len, pairs.clean))
-    heads = int(cfg.n_heads) * max(int(cfg.d_head), n)
-    wide = 40 * int(cfg.d_model) + 12 * int(cfg.d_mlp or cfg.d_model) + (12 + n * config.by_position) * heads
-    latents = sum(group.units for group in groups if group.dictionary is not None)
-    return 8 * (n * (int(cfg.n_layers) * wide + 4 * latents) + 4 * int(cfg.d_vocab))
+    by_position = int(cfg.n_layers) * n * int(cfg.n_heads) * max(int(cfg.d_head), n) * config.by_position
+    return run_at_most(model, n, 4 * sum(group.units for group in groups if group.dictionary is not None) + by_position)
 
 
 def _passes(model: "TransformerBridge", groups: Sequence[Group], config: NodeConfig) -> int:

@@ -12,10 +12,12 @@ from tiny import saved, tiny
 from transformers import AutoModelForCausalLM
 
 import circuits
+from circuits.edge_attribution import attribute
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import ActivationPaths, AtBothEnds, AtClean, sublayers
-from circuits.edge_attribution.flow_routes import Routes
-from circuits.edge_attribution.relp import Relevance
+from circuits.edge_attribution.exact import plan_exact_edges
+from circuits.edge_attribution.flow_routes import Routes, plan_flow_routes
+from circuits.edge_attribution.relp import Relevance, plan_relp
 from circuits.edge_attribution.runs import Comparison
 from circuits.replacement.freeze import freeze
 from probe.errors import BadInput
@@ -39,7 +41,7 @@ def test_edges_out_of_a_sublayer_sum_to_what_its_whole_output_does(name):
     """Completeness: with many points, the scores of all its edges are the metric's change if it gives what it gave corrupted."""
     model, pairs = drawn(name)
     made = components(model)
-    found = ActivationPaths(steps=12).scored(model, made, pairs, BOTH)
+    found = ActivationPaths(steps=6).scored(model, made, pairs, BOTH)
     cuts = sublayers(made.layout)
     kept = np.repeat(made.layout.edges[None], len(cuts), 0)
     for row, (_, senders) in enumerate(cuts):
@@ -288,6 +290,13 @@ def test_routes_say_neither_for_nor_against(toy):
         circuits.choose_edges(scores, 10, signed=True)
 
 
+def test_what_is_done_at_once_changes_no_score():
+    model, pairs = drawn("llama")
+    for run in (circuits.eap, circuits.relp, circuits.eap_ig_activations, circuits.flow_routes):
+        one, both = (run(model, pairs, batch=k).by_pair for k in (1, 2))
+        assert one == pytest.approx(both, rel=1e-5, abs=1e-6 * float(np.abs(both).max()))
+
+
 # -- what is refused, and how much it takes -----------------------------------------------------------------------------------
 
 METHODS = {
@@ -298,6 +307,12 @@ METHODS = {
     "relp": {},
     "flow_routes": {},
     "exact_edges": {"edges": 4},
+}
+PLANS = {
+    **{name: getattr(attribute, f"plan_{name}") for name in list(METHODS)[:4]},
+    "relp": plan_relp,
+    "flow_routes": plan_flow_routes,
+    "exact_edges": plan_exact_edges,
 }
 
 
@@ -366,7 +381,7 @@ def test_half_precision_agrees_with_the_same_weights_in_float32():
 
 
 def test_plans_say_what_it_takes(toy):
-    plans = {name: circuits_plan(name)(toy, "greater-than", n=2, **options) for name, options in METHODS.items()}
+    plans = {name: PLANS[name](toy, "greater-than", n=2, **options) for name, options in METHODS.items()}
     groups = plans["eap"].passes
     assert plans["eap_ig"].passes == plans["clean_corrupted"].passes == 2 * groups
     assert plans["eap_ig_activations"].passes == 9 * groups and plans["flow_routes"].passes == 0
@@ -376,10 +391,3 @@ def test_plans_say_what_it_takes(toy):
     )
     for plan in plans.values():
         assert plan.seconds > 0 and plan.bytes > 1e6
-
-
-def circuits_plan(name):
-    from probe.methods.catalogue import methods
-
-    about = next(m for m in methods() if m.function == name)
-    return about.function_beside(about.plan)
