@@ -263,7 +263,8 @@ def test_names_of_ends():
 def test_the_plan_and_the_record():
     model, pairs = drawn("gpt2")
     plan = plan_paths(model, pairs, senders=["heads"])
-    assert plan.runs == 24 and plan.bytes > 0 and "24 runs" in plan.summary()
+    assert plan.runs == 24 and plan.bytes > 0 and "24 runs, 12 a pass, 2 passes" in plan.summary()
+    assert plan_paths(model, pairs, senders=["heads"], receivers=["L2H0"], batch=3).passes == 2 * 2 * 3
     found = circuits.path_patching(model, pairs, senders=["heads", "mlps"])
     assert found.rows()[0]["share"] == pytest.approx(
         found.of(found.rows()[0]["sender"]) / (found.donor - found.base).mean()

@@ -148,7 +148,7 @@ class _Asked:
 
     def plan(self, at_once: AtOnce) -> RowsPlan:
         rows = self.config.draws * len(self.run)
-        return plan_rows(self.model, "Causal tracing", rows, len(self.about.ids), at_once, depth=0.5)
+        return plan_rows(self.model, "Causal tracing", rows, len(self.about.ids), at_once, 0.5, self.config.draws)
 
     def noisy(self) -> Float[np.ndarray, " draw"]:
         """The answer's probability with noise, by draw. BadInput where that is hardly less than without."""

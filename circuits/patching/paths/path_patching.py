@@ -12,7 +12,7 @@ so its divisor is the patched run's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -165,7 +165,9 @@ class _Asked:
         first = float(np.mean([min(s.layer, n_layers) for s in self.senders]))
         whole = self.receivers[0].site.kind == "logits"  # one pass, else a second one from the first receiver on
         layers = last - first + (0 if whole else n_layers - min(r.layer for r in self.receivers))
-        return plan_rows(self.model, "Path patching", rows, longest, at_once, depth=max(layers, 1) / n_layers)
+        depth = max(layers, 1) / n_layers
+        plan = plan_rows(self.model, "Path patching", rows, longest, at_once, depth, len(self.pairs))
+        return plan if whole else replace(plan, passes=2 * plan.passes)
 
     def passes(self, i: int) -> PairPasses:
         base, donor = self.pairs.clean[i], self.pairs.corrupted[i]

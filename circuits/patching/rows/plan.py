@@ -52,20 +52,28 @@ class RowsPlan(Record):
     def summary(self) -> str:
         """One sentence."""
         return (
-            f"{self.what}: {counted(self.runs, 'run')}, {self.batch} a pass, {counted(self.passes, 'pass')}, about "
+            f"{self.what}: {counted(self.runs, 'run')}, {self.batch} a pass, {self.passes:,} passes, about "
             f"{estimate(self.seconds)} and {size(self.bytes)} of memory beside the model."
         )
 
 
 def plan_rows(
-    model: "TransformerBridge", what: str, rows: int, n_pos: int, at_once: AtOnce = AtOnce(), depth: float = 1.0
+    model: "TransformerBridge",
+    what: str,
+    rows: int,
+    n_pos: int,
+    at_once: AtOnce = AtOnce(),
+    depth: float = 1.0,
+    groups: int = 1,
 ) -> RowsPlan:
-    """Rows of a pass, time and memory. depth: which share of the layers a row runs, on average. BadInput where it is too much."""
+    """Rows of a pass, time and memory. depth: which share of the layers a row runs, on average. groups: how many the rows are
+    in, of which no two share a pass. BadInput where it is too much."""
     each = row_bytes(model, n_pos)
-    batch = at_once.batch or max(1, min(_MOST, rows, at_once.memory // each))
-    total = SLACK + int(SCATTERED * each * min(batch, rows))
+    together = max(1, -(-rows // groups))
+    batch = min(together, at_once.batch or max(1, min(_MOST, at_once.memory // each)))
+    total = SLACK + int(SCATTERED * each * batch)
     require(total, what, model.W_E.device)
-    passes = -(-rows // batch)
+    passes = groups * -(-together // batch)
     seconds = depth * rows * seconds_of_row(model, n_pos)
     return RowsPlan(what=what, runs=rows, batch=batch, passes=passes, seconds=seconds, bytes=total)
 
