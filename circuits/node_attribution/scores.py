@@ -11,7 +11,7 @@ from circuits.node_attribution.nodes import Nodes
 from probe.artifacts.json import finite
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.statistics import bootstrap_each
+from probe.statistics import bootstrap, bootstrap_each
 from probe.words import counted, decimals
 
 SIGN = "change of the metric when the node takes the value that it has in the corrupted run"
@@ -76,17 +76,21 @@ class NodeScores(Record, figure=True):
         order = self.ranking()[:k]
         whole = self.by_pair[:, order]
         told = bootstrap_each(whole, RESAMPLES, self.seed)
-        return [
-            {
-                "node": self.nodes.name(int(i)),
-                "score": float(self.score[i]),
-                "low": finite(told.low[at]),
-                "high": finite(told.high[at]),
-                "random direction": finite(self.chance[i]),
-                "pairs of this sign": float((np.sign(whole[:, at]) == np.sign(self.score[i])).mean()),
-            }
-            for at, i in enumerate(order)
-        ]
+        return [self._row(int(i), whole[:, at], told.low[at], told.high[at]) for at, i in enumerate(order)]
+
+    def _row(self, i: int, values: Float[np.ndarray, " pair"], low: float, high: float) -> dict[str, Any]:
+        known = values[np.isfinite(values)]
+        if len(known) < len(values):  # of the pairs that have this position alone
+            told = bootstrap(known, self.seed)
+            low, high = told.low, told.high
+        return {
+            "node": self.nodes.name(i),
+            "score": float(self.score[i]),
+            "low": finite(low),
+            "high": finite(high),
+            "random direction": finite(self.chance[i]),
+            "pairs of this sign": float((np.sign(known) == np.sign(self.score[i])).mean()),
+        }
 
     def by_layer(self) -> list[dict[str, Any]]:
         """Of each layer, what its nodes come to: for and against the right answer, and the strongest."""

@@ -450,6 +450,8 @@ def test_pairs_of_several_lengths_in_any_batch():
     found = circuits.atp(model, pairs, "heads", by_position=True)
     assert near(found.by_pair, exact.by_pair)
     i = found.nodes.find("L0H0@-5")
+    row = next(row for row in found.rows(None) if row["node"] == "L0H0@-5")
+    assert row["low"] <= row["score"] <= row["high"] and row["pairs of this sign"] in (0.5, 1)
     assert np.isnan(found.by_pair[2, i]) and found.score[i] == pytest.approx(found.by_pair[:2, i].mean())
 
 
