@@ -116,8 +116,12 @@ def verdict_of(rule: Rule, found: Measured | None, lacking: str = "") -> Verdict
     if found is None:
         return Verdict("cannot be told", lacking or "It was not measured.")
     mean, low, high = found.interval.mean, found.interval.low, found.interval.high
-    if not all(map(isfinite, (mean, low, high))) or found.n < rule.least:
+    if found.n < rule.least:
         return Verdict("cannot be told", f"{found.n} {found.over} are too few; {rule.least} were wanted.")
+    if not all(map(isfinite, (mean, low, high))):
+        return Verdict(
+            "cannot be told", "It has no interval: of what it is a share cannot be told from 0, or is not known."
+        )
     if high < rule.in_part:
         return Verdict("does not hold", f"The whole interval lies below {rule.in_part:g}.")
     if found.p_least > rule.alpha:

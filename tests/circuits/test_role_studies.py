@@ -9,11 +9,12 @@ from edge_pairs import pairs_for
 from tiny import tiny
 from wired_roles import NAMES, ioi_model, without_movers, years_model
 
+from circuits.studies.claim import Rule, verdict_of
 from circuits.studies.component_circuits import halves
 from circuits.studies.component_circuits.cuts import Cuts, between, out_of
 from circuits.studies.component_circuits.halves import Halves
 from circuits.studies.component_circuits.head_sets import best, few, others, reading, writing
-from circuits.studies.component_circuits.shares import share
+from circuits.studies.component_circuits.shares import measured_share, share
 from circuits.studies.component_circuits.swaps import Swaps
 from circuits.studies.greater_than import claims as greater_than
 from circuits.studies.greater_than import years
@@ -78,7 +79,9 @@ def test_roles_that_were_planted_are_found_and_those_that_were_not_are_not(plant
 def test_its_heads_are_named_by_their_roles(planted):
     tables = {table.title: table.rows for table in planted[2].tables}
     assert [row["head"] for row in tables["Heads that write names at the last token"]] == ["L2H0", "L2H1"]
-    assert [row["head"] for row in tables["Inhibition heads"]] == ["L1H0"]
+    (inhibition,) = tables["Inhibition heads"]
+    assert inhibition["head"] == "L1H0"  # and two ways of patching its path agree, there being no MLP between
+    assert inhibition["directly"] == pytest.approx(inhibition["lost through the movers' queries, MLPs too"], abs=1e-4)
     assert tables["Heads that notice the repetition"][0]["head"] == "L0H0"
 
 
@@ -264,6 +267,16 @@ def test_heads_mlp_and_neurons_of_greater_than_are_found(later):
     tables = {table.title: table.rows for table in result.tables}
     assert [row["head"] for row in tables["Heads that carry the start year"]] == ["L0H0"]
     assert [row["MLP"] for row in tables["Late MLPs"]] == [1]
+
+
+def test_shares_are_of_the_same_pairs_and_of_nothing_that_may_be_0():
+    part, whole = np.array([1.0, 2.0, 3.0, 6.0]), np.array([2.0, 4.0, 6.0, 12.0])
+    found = measured_share(part, whole, [0.0], 0)
+    assert (found.interval.mean, found.interval.low, found.interval.high) == pytest.approx((0.5, 0.5, 0.5))
+    unsure = measured_share(part, np.array([5.0, -4.0, 5.0, -4.0]), [0.0] * 19, 0)
+    assert np.isnan(unsure.interval.low)
+    said = verdict_of(Rule(holds=0.5, in_part=0.2, alpha=0.05), unsure)
+    assert said.word == "cannot be told" and "cannot be told from 0" in said.why
 
 
 def test_agreement_and_step_of_tables():

@@ -1,6 +1,7 @@
 """Shares of a whole over pairs: mean of the one over mean of the other, and where 95% lie when pairs are drawn again and again.
 
 Pairs differ in how much there is to lose, so a share is no mean of each pair's: parts and wholes are summed over the same pairs.
+Where the whole cannot be told from 0 on pairs drawn again, a share of it has no interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ def drawn_again(n: int) -> Float[np.ndarray, "sample pair"]:
 
 def share(part: Each, whole: Each) -> float:
     """What the part is of the whole."""
-    return float(part.mean() / whole.mean())
+    return float(part.mean() / (whole.mean() or np.nan))
 
 
 def measured_share(part: Each, whole: Each, draws: Sequence[float] | np.ndarray, seed: int) -> Measured:
@@ -39,10 +40,11 @@ def measured_of(
     """A number made of several shares (some, by sample) as a claim's."""
     again = drawn_again(len(whole))
     of_all = again @ whole
-    low, high = np.quantile(
-        number((again @ parts).T / np.where(np.abs(of_all) > 1e-12, of_all, np.nan)), [0.025, 0.975]
-    )
-    mean = float(number(parts.mean(0)[:, None] / whole.mean())[0])
+    ends = np.quantile(of_all, [0.025, 0.975])
+    low = high = np.nan
+    if ends[0] * ends[1] > 0:
+        low, high = np.quantile(number((again @ parts).T / of_all), [0.025, 0.975])
+    mean = float(number(parts.mean(0)[:, None] / (whole.mean() or np.nan))[0])
     return Measured(
         interval=Interval(mean, float(low), float(high)),
         n=len(whole),

@@ -123,11 +123,11 @@ STUDY = Study(
             name="inhibition-attention",
             sentence="They turn the name movers from the subject to the indirect object.",
             source=f"{_WANG}: without them movers look less at the indirect object and more at the subject.",
-            measure="Share of the movers' attention to the indirect object, less that to the subject, that is lost when these "
-            "heads give what they give in the corrupted prompt.",
+            measure="How much of the movers' attention to the indirect object, less that to the subject, is lost when these "
+            "heads give what they give in the corrupted prompt; mean over movers.",
             control=_OTHERS,
             part="inhibition",
-            rule=MOST_RUN,
+            rule=SOME,
         ),
         Claim(
             name="inhibition-place",

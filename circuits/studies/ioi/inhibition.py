@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from circuits.patching.paths.path_patching import path_patching
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.cuts import between
 from circuits.studies.component_circuits.halves import measured_on
@@ -33,17 +34,29 @@ def inhibition(bench: Bench) -> Found:
         "inhibition-place": _told(roles, turned(half.pairs, half.at)),
         "inhibition-name": _told(roles, exchanged(half.pairs)),
     }
+    paths = dict(zip(*_paths(roles), strict=True))
     rows = [
         {
             "head": named([one]),
             "looks at s2": float(over(looks, [one]).mean()),
             "looks at io": float(over(half.looks.to_io, [one]).mean()),
-            "lost through the movers' queries": share(_cut_queries(roles, [one]), roles.cuts.way),
+            "lost through the movers' queries, MLPs too": paths[named([one])],
+            "directly": share(_cut_queries(roles, [one]), roles.cuts.way),
         }
         for one in chosen
     ]
     bench.step(len(rows))
     return Found(measured=measured, tables=[Table("Inhibition heads", rows)])
+
+
+def _paths(roles: Roles) -> tuple[list[str], list[float]]:
+    """Of each inhibition head, the share of the way that is lost through the movers' queries when MLPs between run on,
+    other heads held, as the paper patches paths."""
+    queries = [f"{named([one])}.q" for one in roles.movers]
+    senders, way = [named([one]) for one in roles.inhibition], roles.cuts.way
+    found = path_patching(roles.bench.model, roles.tested.pairs, senders=senders, receivers=queries)
+    roles.bench.step(len(senders))
+    return found.senders, [share(-found.effects[:, i], way) for i in range(len(senders))]
 
 
 def beside(roles: Roles, chosen: list[Head], lost: Callable[[list[Head]], Each], whole: Each) -> Measured:
@@ -61,7 +74,7 @@ def _cut_queries(roles: Roles, some: Sequence[Head]) -> Each:
 
 
 def _turned_away(roles: Roles, chosen: list[Head]) -> Measured:
-    """By how much the movers look less at the indirect object rather than the subject, as a share of how much they do."""
+    """By how much the movers look less at the indirect object rather than the subject, in attention."""
     half = roles.tested
     clean = over(half.looks.to_io - half.looks.to_s, roles.movers)
 
@@ -72,7 +85,7 @@ def _turned_away(roles: Roles, chosen: list[Head]) -> Measured:
             rather[rows] = pattern[each, at.io] - pattern[each, at.s1] - pattern[each, at.s2]
         return clean - rather
 
-    return beside(roles, chosen, less, clean)
+    return beside(roles, chosen, less, np.ones(len(half.pairs)))
 
 
 def _told(roles: Roles, donors: Ids) -> Measured:
