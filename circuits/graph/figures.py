@@ -57,11 +57,12 @@ POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 WITH, AGAINST = "pushes it the way it went", "pushes against it"
 _INK = {False: ("#0a6ebd", "#c8561b", "#2f5d8c", "#b07a1e"), True: ("#5aaef0", "#f08a52", "#e4e7ec", "#d9a441")}
 "On a light and on a dark ground: edges with and against, the chosen node's ring, the rings of pins."
-_NAMED = 90
+_NAMED = 120
 "Components that have their names beside them, at most."
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
-Ends, Bent = Float[np.ndarray, "line 2"], Float[np.ndarray, "line 3"]
+Ends = Float[np.ndarray, "line 2"]
+Bent = Float[np.ndarray, "line 3"]
 Lines = tuple[Int[np.ndarray, " line"], Int[np.ndarray, " line"], Float[np.ndarray, " line"]]
 """Source, target, and strength, above 0 where it pushes its target the way that went."""
 
