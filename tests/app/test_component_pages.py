@@ -49,8 +49,10 @@ def test_how_many_edges_are_shown_and_which(task):
     assert components.asked({}) == (100, "strongest") and components.asked({"k": "0", "e": "for"}) == (1, "for")
     shown = components.arranged(task, 0, 12, "grown")
     found = load_graph(place("graph", task))
-    assert shown.edges is not None and shown.edges.sum() == 12 and components.said_of(found, shown).startswith(
-        f"{shown.edges.sum()} of {len(found.edges)} edges"
+    assert (
+        shown.edges is not None
+        and shown.edges.sum() == 12
+        and components.said_of(found, shown).startswith(f"{shown.edges.sum()} of {len(found.edges)} edges")
     )
 
 
