@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 import circuits
 import probe
 from circuits.node_attribution.estimate import Estimate, NodeConfig
+from circuits.node_attribution.keys_apart import one_replaced
 from circuits.node_attribution.nodes import groups_of
-from circuits.node_attribution.qk_fix import one_replaced
 from probe.dictionaries import SAE, TopK, Transcoder
 from probe.errors import BadInput
 from probe.interventions.values import Patch

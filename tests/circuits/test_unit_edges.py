@@ -9,14 +9,14 @@ import circuits
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.eap import AtClean
 from circuits.edge_attribution.estimate import two_runs
-from circuits.node_attribution.unit_edges import _chosen, _listed, edges_of
+from circuits.node_attribution.unit_blocks import edges_of, listed, units_of
 from probe.dictionaries import ReLU, TopK, Transcoder
 from probe.errors import BadInput
 from probe.model.toy import native
 
 
 def table(blocks):
-    (senders, receivers), scores = _listed(blocks)
+    (senders, receivers), scores = listed(blocks)
     return dict(zip(zip(senders, receivers, strict=True), scores.T.double().numpy(), strict=True))
 
 
@@ -28,7 +28,9 @@ def test_all_neurons_of_a_layer_have_the_edges_of_their_mlp(name):
     whole = AtClean().scored(model, made, pairs, [0, 1]).scores.double().numpy()
     layout, width = made.layout, int(model.cfg.d_mlp)
     for layer in (0, 1):
-        found = table(edges_of(two_runs(model, made, pairs, [0, 1]), [_chosen(model, layer, list(range(width)), None)]))
+        found = table(
+            edges_of(two_runs(model, made, pairs, [0, 1]), [units_of(model, layer, list(range(width)), None)])
+        )
         summed: dict[tuple[str, str], np.ndarray] = {}
         for (sender, receiver), value in found.items():
             ends = tuple(f"m{layer}" if "N" in end else end for end in (sender, receiver))
@@ -46,7 +48,7 @@ def test_an_edge_from_unit_to_unit_is_its_slope():
     """The sender's write, moved a small step towards the corrupted run and read by one neuron alone, by hand."""
     model, pairs = drawn("gpt2")
     made, runs = components(model), two_runs(model, components(model), pairs, [0, 1])
-    found = table(edges_of(runs, [_chosen(model, 0, [3, 5], None), _chosen(model, 2, [7], None)]))
+    found = table(edges_of(runs, [units_of(model, 0, [3, 5], None), units_of(model, 2, [7], None)]))
     post = {}
     for side, tokens in (("clean", runs.clean), ("corrupted", runs.corrupted)):
         post[side] = model.run_with_cache(tokens)[1]["blocks.0.mlp.hook_post"]
