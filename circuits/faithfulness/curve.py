@@ -71,7 +71,7 @@ class CurveConfig(Settings):
     random: Annotated[int, Doc(least=0, most=1000)] = 3
     "Random circuits of every size."
     samples: Annotated[int, Doc(least=0, most=1000)] = 20
-    "Times that the scores' pairs are drawn again, for how stable circuits are."
+    "Times that the scores' pairs are drawn again, for how stable circuits are; not for `optimal`, which would take hours."
     at_chance: bool = False
     "Whether a task is looked at that the model is at chance at."
 
@@ -218,7 +218,7 @@ _RANDOM = {True: "grown from the logits by chance", False: "drawn from all parts
 
 def _again(ranked: Ranked, kept: list[Kept], sizes: list[int], config: CurveConfig, seed: int) -> np.ndarray:
     """How much the circuits of pairs drawn again have in common with the circuit."""
-    if not config.samples or len(ranked.scores.by_pair) < 2:
+    if not config.samples or config.rule == "optimal" or len(ranked.by_pair) < 2:
         return np.zeros((0, len(sizes)))
     drawn = ranked.resampled(sizes, config.rule, config.signed, config.samples, seed)
     return np.array([[jaccard(a, b) for a, b in zip(kept, one, strict=True)] for one in drawn])
