@@ -62,7 +62,7 @@ def positional_means(runs: Iterable[Tensor]) -> dict[int, Tensor]:
     if alone := [length for length, (_, n) in sums.items() if n < 2]:
         raise BadInput(
             f"One prompt alone has {alone[0]} tokens, so its positional mean is itself and nothing would be removed. Give more "
-            "pairs of that length, or take the ablation `mean`."
+            "pairs, or of one template, or take the ablation `mean`."
         )
     return {length: (total / n).to(like) for length, (total, n) in sums.items()}
 
@@ -98,8 +98,8 @@ def least(
     for step in range(steps + 1):
         with torch.enable_grad():
             value = loss(start + scale * shift)
-        if float(value) < lowest:
-            best, lowest = (start + scale * shift).detach(), float(value)
+        if (far := float(value.detach())) < lowest:
+            best, lowest = (start + scale * shift).detach(), far
         if step < steps:
             (shift.grad,) = torch.autograd.grad(value, [shift])
             adam.step()
