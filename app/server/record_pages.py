@@ -230,7 +230,7 @@ _PATHS: dict[str, Address] = {
     "TrainResult": lambda record, model: links.run_page(_stored("dictionary", record.folder, "The dictionary")),
     "SweepResult": lambda record, model: links.TRAINING,
     "Cache": lambda record, model: links.HOME,
-    "CircuitGraph": _of_graph(lambda record: record),
+    **dict.fromkeys(("CircuitGraph", "ComponentGraph"), _of_graph(lambda record: record)),
     **dict.fromkeys(("Pruned", "Collapsed"), _of_graph(lambda record: record.graph)),
     "Supernodes": _of_graph(lambda record: record.store()),
     "Subgraph": _of_graph(_folded),

@@ -15,6 +15,7 @@ from app.pages.circuit.page import opened
 from app.pages.circuit_list import compare
 from app.pages.circuit_list import page as circuits
 from app.server.main import make_server
+from app.server.record_pages import path_of
 from circuits import choose_edges, component_graph, eap
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
@@ -109,3 +110,9 @@ def test_what_is_measured_is_asked_of_the_stored_result(toy, home, monkeypatch):
     save_graph(component_graph(scores), place("graph", "alone"))
     assert components.asked_of(components.CURVE, graph_of("alone"), "alone") is None
     assert "Not to be measured here" in drawn("/circuits/alone", monkeypatch)
+
+
+def test_it_opens_from_python(home):
+    graph = component_graph(scores_on())
+    path = path_of(graph)
+    assert path == path_of(graph) and load_graph(place("graph", path.rpartition("/")[2])).of_task
