@@ -9,7 +9,7 @@ paths on which each sublayer's output does so in turn (EAP-IG-activations, Marks
 to n.
 
 With its own sublayer's path and many points, the scores of all edges out of one sublayer sum to what the metric changes by when
-its whole output is the corrupted run's.
+its whole output is the corrupted run's (not where experts are switched on the way, which has no gradient).
 """
 
 from typing import TYPE_CHECKING, Annotated

@@ -107,7 +107,10 @@ def sums_to_start(run: Backward, dtype: torch.dtype) -> bool:
 
 def _swaps(model: "TransformerBridge", made: Components, clean: Tensor, other: Tensor) -> str:
     every = torch.tensor(made.layout.edges, device=clean.device)[None]
-    found = made.run(model, clean, every, made.writes(model, other))[:, -1]
+    try:
+        found = made.run(model, clean, every, made.writes(model, other))[:, -1]
+    except KeyError as missing:
+        return f"its heads read before {missing.args[0]} is there"
     with torch.no_grad():
         wanted = model(other)[:, -1]
     return (

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from circuits.edge_attribution.layout import SIDES, Layout
 from circuits.edge_attribution.writes import Held
+from probe.errors import BadInput
+from probe.model.anatomy import readable
 from probe.model.norms import NormParts
 from probe.model.sites import Site
 from probe.model.writes import mlp_norm, norm_of, wide
@@ -100,7 +102,12 @@ def readers_of(model: "TransformerBridge", layout: Layout) -> list[Reader]:
         attn = model.blocks[layer].attn
         before = {"stream": Site("resid_pre", layer), **_norm(model, "ln1", layer, like)}
         for side in SIDES:
-            W = wide(getattr(attn, f"W_{side.upper()}"))
+            W = readable(attn, f"W_{side.upper()}")
+            if W is None:
+                raise BadInput(
+                    f"Layer {layer}'s attention has no W_{side.upper()} of its own for each head, so who reads what is not known."
+                )
+            W = wide(W)
             W = W.reshape(layout.count(layer, side), -1, W.shape[-1]) if W.ndim == 3 else W
             found.append(Reader(layer=layer, side=side, reads=Site(side, layer), W=W, **before))
         stream = Site("resid_pre" if layout.parallel[layer] else "resid_mid", layer)

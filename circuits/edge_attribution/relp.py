@@ -139,8 +139,9 @@ class _Neurons:
     def entries(self) -> list[Function]:
         """What is hooked: what they read, then what they hold."""
         sites = [Site(kind, self.layer) for kind in ("mlp_pre", "mlp_pre_linear")]
+        for site in (Site("mlp_post", self.layer), sites[0]):
+            spot(site, self.model)  # says why there are no neurons
         reading = [Function(s, self._reads(s.kind)) for s in sites if hook_name(s, self.model) is not None]
-        spot(Site("mlp_post", self.layer), self.model)  # says why there are no neurons
         return [*reading, Function(Site("mlp_post", self.layer), self._linear)]
 
     def _reads(self, kind: str) -> Callable[[Tensor], Tensor]:
@@ -171,9 +172,13 @@ def require_rules(model: "TransformerBridge", made: Components, attention: Atten
     """BadInput where the model's hooks do not let divisors and patterns be held; looked at once per model."""
     if attention in (known := _held.setdefault(model, set())):
         return
-    with rules(model, attention):
-        run = backward(model, probe_tokens(model)[:1], readers_by(made, attention), some_metric, fixed=True)
-    if not sums_to_start(run, model.W_E.dtype):
+    try:
+        with rules(model, attention):
+            run = backward(model, probe_tokens(model)[:1], readers_by(made, attention), some_metric, fixed=True)
+        sums = sums_to_start(run, model.W_E.dtype)
+    except AttributeError:  # a norm without weights does not let its divisor be changed
+        sums = False
+    if not sums:
         raise BadInput(
             "This model's norms or attention patterns cannot be held: gradients by RelP's rules do not sum to that of its input. "
             "Use eap or eap-ig."

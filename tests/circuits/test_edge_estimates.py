@@ -10,6 +10,7 @@ from edge_pairs import drawn, pairs_for
 from plain import Plain
 from tiny import saved, tiny
 from transformers import AutoModelForCausalLM
+from zoo import pair
 
 import circuits
 from circuits.edge_attribution import attribute
@@ -255,6 +256,31 @@ def test_relevance_is_not_eap_where_there_are_norms():
     assert not torch.allclose(eap, through, rtol=0.1) and not torch.allclose(held, through, rtol=0.1)
     layout = components(tiny("gpt2")).layout
     assert through[:, :, layout.reading(1, "k")].any() and not held[:, :, layout.reading(1, "k")].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mixtral", "no single W_in"),  # a mixture of experts
+        ("olmo", "cannot be held"),  # norms without weights
+        ("modernbert-decoder", "mlp_pre"),
+        ("apertus", "does not act on each neuron alone"),
+    ],
+)
+def test_models_without_what_the_rules_are_about_are_refused(name, said):
+    """Gradients and shares are told of them all the same."""
+    model = pair(name)[0]
+    pairs = pairs_for(model, [[5, 6, 7, 8]], [[5, 60, 7, 8]])
+    with pytest.raises(BadInput, match=said):
+        circuits.relp(model, pairs)
+    assert np.isfinite(circuits.eap_ig_activations(model, pairs, steps=1).by_pair).all()
+
+
+@pytest.mark.parametrize("name", ["deepseek_v2", "nanochat"])
+def test_models_whose_heads_cannot_be_told_apart_are_refused(name):
+    model = pair(name)[0]
+    with pytest.raises(BadInput, match="has no W_Q of its own|cannot be told apart"):
+        circuits.eap(model, pairs_for(model, [[5, 6]], [[7, 6]]))
 
 
 # -- routes -------------------------------------------------------------------------------------------------------------------
