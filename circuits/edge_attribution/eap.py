@@ -113,7 +113,7 @@ class ActivationPaths(GradientEstimate):
     def add(self, runs: TwoRuns, found: Float[Tensor, "batch sender receiver"]) -> None:
         every, own, total = sublayers(runs.made.layout), self.over == "own", Summed()
         for site, senders in every:
-            behind = {"begin": site, "readers": runs.behind(senders)} if own else {}
+            behind: dict[str, Any] = {"begin": site, "readers": runs.behind(senders)} if own else {}
             for share in points(self.steps, self.rule):
                 total.add(runs.gradient(runs.clean, moved=runs.at(site, senders, share), **behind))
             if own:
