@@ -119,7 +119,7 @@ def link_traces(
     at = np.searchsorted(shown.nodes, (source, target))
     x, y = (np.stack([c[at[0]], c[at[1]]], 1) for c in (shown.x, shown.y))
     if graph.of_task:
-        x, y = _bowed(x, y)
+        x, y = _bowed(x, y, float(shown.columns[-1]) / 2)
     shape, names = ("spline", (FOR, OPPOSED)) if graph.of_task else ("linear", (WITH, AGAINST))
     top = float(np.abs(strength).max(initial=0.0)) or 1.0
     share = np.abs(strength) / top
@@ -152,11 +152,15 @@ def link_traces(
     return [*traces, _ring(shown, [] if node is None else [node], _INK[dark][2], 22, 2.2)]
 
 
-def _bowed(x: Ends, y: Ends) -> tuple[Bent, Bent]:
+def _bowed(x: Ends, y: Ends, middle: float) -> tuple[Bent, Bent]:
     """Lines with a bend in the middle, the more the longer they are: components stand in columns, and straight lines through
     those between them could not be told apart."""
     rise = y[:, 1] - y[:, 0]
-    bend = np.where(x[:, 1] > x[:, 0], -0.11, 0.11) * np.minimum(rise, 12)
+    inside = np.where(
+        x[:, 0] > middle, -1, 1
+    )  # within one column towards the middle of the picture, so that none leaves it
+    way = np.where(x[:, 1] == x[:, 0], inside, np.sign(x[:, 0] - x[:, 1]))
+    bend = 0.11 * way * np.minimum(rise, 12)
     return np.stack([x[:, 0], x.mean(1) + bend, x[:, 1]], 1), np.stack([y[:, 0], y.mean(1), y[:, 1]], 1)
 
 
