@@ -128,7 +128,7 @@ def curves_on(model: Any, test: Pairs, scores: dict[str, EdgeScores], given: arg
 
 def pairs_asked(model: Any, given: argparse.Namespace) -> tuple[Pairs, Pairs, Pairs | None]:
     """Scored, held out, and of IOI those of a template that neither of these has."""
-    seen = {"templates": SEEN} if given.task == "ioi" else {}
+    seen: dict[str, Any] = {"templates": SEEN} if given.task == "ioi" else {}
     pairs = task_pairs(model, given.task, given.pairs + given.held_out, seed=given.seed, **seen)
     train, test = pairs.some(range(given.pairs)), pairs.some(range(given.pairs, len(pairs)))
     return (

@@ -11,6 +11,7 @@ import numpy as np
 
 from circuits.edge_attribution.attribute import eap, eap_ig
 from circuits.edge_attribution.exact import exact_edges
+from circuits.edge_attribution.runs import Divergence
 from circuits.faithfulness.metrics import auroc
 from circuits.ground_truth.cancelling import cancelling
 from circuits.ground_truth.induction import induction
@@ -143,7 +144,7 @@ def recover_known(
 def _removed(known: Known, threshold: float) -> list[dict[str, Any]]:
     """What ACDC keeps, however it is asked."""
     rows = []
-    for divergence in ("kl", "metric"):
+    for divergence in get_args(Divergence):
         for order in get_args(Order):
             config = SearchConfig(threshold=threshold, divergence=divergence, order=order)
             kept = acdc(known.model, known.pairs, config=config)
