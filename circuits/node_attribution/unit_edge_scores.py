@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from probe.statistics import bootstrap_each
 from probe.words import counted, decimals
 
 RESAMPLES = 1000
+_KINDS: dict[str, Literal["token", "share", "name"]] = {"pairs of this sign": "share"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +79,10 @@ class UnitEdgeScores(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """The units with each other and the logits, the strongest edges between units, and of all."""
-        share = {"pairs of this sign": "share"}
         return [
             Figure("Edges from unit to unit, and to the logits", self.figure),
-            Rows("The strongest edges from unit to unit", self.rows(between=True), kinds=share),
-            Rows("The strongest edges from and to these units", self.rows(), kinds=share),
+            Rows("The strongest edges from unit to unit", self.rows(between=True), kinds=_KINDS),
+            Rows("The strongest edges from and to these units", self.rows(), kinds=_KINDS),
             Sentence(self.summary()),
         ]
 
