@@ -8,8 +8,8 @@ These are the ratios of `circuits.replacement`: what is differentiated is its fr
 the scores over a cut of it are exact (what stands behind the unembedding, soft-cap and metric, is differentiated as it is).
 
 Under held patterns queries and keys carry nothing, and their edges score 0, as published. With `attention="through"` gradients go
-through the patterns (our choice). That divisors and patterns really are held is looked at once per model: the gradients at all
-receivers must sum to that of the input.
+through the patterns, divisors of norms on queries and keys included (our choice). That divisors and patterns really are held is
+looked at once per model: the gradients at all receivers must sum to that of the input.
 """
 
 import warnings

@@ -182,7 +182,7 @@ def curve_on(
     progress: Progress = SILENT,
 ) -> FaithfulnessCurve:
     """The curve of circuits chosen by these scores, of these parts. known: names of a circuit known to be right."""
-    ranked = Ranked(scores, parts.names)
+    ranked = Ranked(scores, parts.names, config.ablation)
     shares, draw = np.array(SHARES), np.random.default_rng(seed)
     sizes = [int(share * len(parts)) for share in shares]
     kept = ranked.circuits(sizes, config.rule, config.signed, seed)

@@ -22,9 +22,11 @@ from probe.errors import BadInput
 
 class Ranked:
     """Scores of parts. names: of every part that circuits are made of; scores of others (what dictionaries leave) are left out.
-    BadInput where a part has none: they are of another model, or of other parts."""
+    BadInput where a part has none: they are of another model, or of other parts. ablation: what removed parts carry, which says
+    what of a circuit of edges does nothing."""
 
-    def __init__(self, scores: Any, names: list[str]):
+    def __init__(self, scores: Any, names: list[str], ablation: str = "resample"):
+        self.ablation = ablation
         self.scores, self.of_edges, self.names = scores, isinstance(scores, EdgeScores), names
         scored, by_pair = (names_of(scores), scores.by_pair) if self.of_edges else scored_nodes(scores)[:2]
         place = {name: i for i, name in enumerate(scored)}
@@ -40,7 +42,7 @@ class Ranked:
         self.by_pair = by_pair if self.of_edges else by_pair[:, [place[name] for name in names]]
 
     def circuits(self, sizes: Sequence[int], rule: str, signed: bool = False, seed: int = 0) -> list[Kept]:
-        """A circuit of each size, of edges without what dangles."""
+        """A circuit of each size, of edges without those that do nothing."""
         return self._circuits(self.by_pair, sizes, rule, signed, seed)
 
     def resampled(self, sizes: Sequence[int], rule: str, signed: bool, samples: int, seed: int) -> list[list[Kept]]:
@@ -67,7 +69,7 @@ class Ranked:
             scores = replace(self.scores, by_pair=by_pair)
             layout = scores.layout
             found = all_chosen(scores, sizes, rule, signed=signed, seed=seed)  # type: ignore[arg-type]
-            return [connected(layout, kept)[layout.edges] for kept in found]
+            return [connected(layout, kept, self.ablation)[layout.edges] for kept in found]
         order = node_order(by_pair, rule, signed, seed)
         found = [np.zeros(by_pair.shape[1], bool) for _ in sizes]
         for kept, size in zip(found, sizes, strict=True):

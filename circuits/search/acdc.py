@@ -5,8 +5,8 @@
         if D(H without u -> v) - D(H) < threshold: H <- H without u -> v
 
 D is the divergence of the whole model's prediction from the circuit's (`kl`), or the fall of the task's metric. An edge that is
-removed carries what its sender writes in the corrupted run, or 0. Whoever is read by nobody any more is not tried: all its edges
-go at once.
+removed carries what its sender writes in the corrupted run, or a constant. Whoever is read by nobody any more is not tried: all
+its edges go at once. At last edges go that do nothing, since their sender reads nothing (`connected`).
 
 Each edge is a forward pass by itself. Here rows of a batch run ahead of the decisions as if every edge of the batch were
 removed; the rows up to the first that must stay are what one by one would have run, so the result is the same and long runs of
@@ -160,7 +160,7 @@ def searched(
         method="ACDC",
         task=task,
         layout=made.layout,
-        kept=connected(made.layout, search.kept),
+        kept=connected(made.layout, search.kept, config.ablation),
         convention={**config.__dict__, **compared.convention, "seed": seed, "runs": search.runs},
         found=search.found,
     )

@@ -18,7 +18,8 @@ from probe.words import counted, percent
 class ComponentCircuit(Record, figure=True):
     """kept: the edges of the circuit, sender by receiver; every other edge carries something else. score: of every edge, where
     it was chosen by one (below 0: it speaks for the right answer). convention: every choice that changes it. found: what the
-    search saw on the way, a row an edge that it tried; empty where it tried none.
+    search saw on the way, a row an edge that stayed or whose removal was felt (by a tenth of the threshold); empty where none was
+    tried.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20, "optimal")
     >>> len(circuit) == len(circuit.names) == len(circuit.rows())
@@ -74,12 +75,20 @@ class ComponentCircuit(Record, figure=True):
         )
 
 
-def connected(layout: Layout, kept: Bool[np.ndarray, "sender receiver"]) -> Bool[np.ndarray, "sender receiver"]:
-    """The edges that lie on a path from the input to the logits: what dangles at either end goes."""
+def connected(
+    layout: Layout, kept: Bool[np.ndarray, "sender receiver"], ablation: str = "resample"
+) -> Bool[np.ndarray, "sender receiver"]:
+    """The edges that lie on a path from the input to the logits: what dangles at either end goes.
+
+    Whoever is read by nobody does nothing. Whoever reads nothing writes what it writes in the corrupted run, so its edges do
+    nothing either where removed edges carry that; where they carry a constant, it writes something else, and they stay. (Where a
+    norm stands behind attention its heads share a divisor, and what goes still moves it a little.)
+    """
     kept, own = kept & layout.edges, layout.components
     while True:
         fed = (own & kept.any(0)).any(1)  # senders some of whose receivers are reached
         fed[: len(layout.inputs)] = True
+        fed |= ablation != "resample"
         heard = (own & kept.any(1)[:, None]).any(0)  # receivers whose component is read by someone
         heard[-1] = True
         left = kept & fed[:, None] & heard

@@ -48,7 +48,8 @@ def choose_edges(
 ) -> ComponentCircuit:
     """The circuit of so many edges by their scores, without what dangles: fewer where not all of them are on a way to the logits.
 
-    Raises BadInput for a size that the model does not have, and scores that say nothing.
+    What dangles does nothing where removed edges carry the corrupted run's values; where they carry a constant, name the edges
+    (`named_circuit`) to keep it. Raises BadInput for a size that the model does not have, and scores that say nothing.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> len(ow.choose_edges(scores, 20, "optimal"))

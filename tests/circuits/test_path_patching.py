@@ -273,3 +273,9 @@ def test_the_plan_and_the_record():
     assert len(found.figure().data[0].z) == 3 and found.figure().data[0].z.shape == (3, 5)
     bars = circuits.path_patching(model, pairs, senders=["input", "L1H2", "mlp_out.0"])
     assert bars.figure().data[0].type == "bar"
+
+
+def test_a_group_beside_a_name_leaves_out_who_comes_too_late():
+    model, pairs = drawn("gpt2")
+    found = circuits.path_patching(model, pairs, senders=["heads", "input"], receivers=["L1H0.q"])
+    assert {row["sender"] for row in found.rows()} == {"input", *(f"L0H{i}" for i in range(model.cfg.n_heads))}

@@ -10,6 +10,7 @@ import circuits
 import probe
 from circuits.edge_attribution.components import components
 from circuits.edge_attribution.runs import Comparison
+from circuits.faithfulness.parts.edges import EdgeParts
 from circuits.search.acdc import SearchConfig, searched
 from circuits.search.circuit import connected
 from probe.artifacts.folder import place
@@ -172,3 +173,14 @@ def test_scores_that_say_nothing_choose_nothing():
     nothing = replace(scores, by_pair=scores.by_pair * 0)
     with pytest.raises(BadInput, match="Every score is 0 or missing"):
         circuits.choose_edges(nothing, 5)
+
+
+@pytest.mark.parametrize("ablation", ["resample", "zero", "mean"])
+def test_what_is_dropped_from_a_circuit_did_nothing(ablation):
+    """A component that reads nothing writes what it wrote in the corrupted run, which only resampled edges carry anyway."""
+    model, pairs = drawn("gpt2")
+    parts, draw = EdgeParts(model, pairs, ablation), np.random.default_rng(0)
+    kept = np.stack([parts.random(30, draw) for _ in range(4)])
+    tidied = np.stack([parts.tidy(one) for one in kept])
+    assert (tidied.sum(1) < kept.sum(1)).all()
+    np.testing.assert_allclose(parts.values(tidied), parts.values(kept), atol=1e-9)

@@ -33,7 +33,7 @@ class EdgeParts(Parts):
         apart: bool = False,
     ):
         self.model, self.made, self.pairs = model, components(model, apart), len(pairs)
-        self.layout = self.made.layout
+        self.layout, self.ablation = self.made.layout, ablation
         self.compared = Comparison(model, self.made, pairs, "metric", ablation, reference)
         self.names = [self.layout.name(int(u), int(v)) for u, v in np.argwhere(self.layout.edges)]
         told = self.compared.convention
@@ -56,8 +56,8 @@ class EdgeParts(Parts):
         return found
 
     def tidy(self, kept: Kept) -> Kept:
-        """Without what dangles."""
-        return connected(self.layout, self.matrices(kept[None])[0])[self.layout.edges]
+        """Without edges that do nothing."""
+        return connected(self.layout, self.matrices(kept[None])[0], self.ablation)[self.layout.edges]
 
     def random(self, size: int, draw: np.random.Generator, connected: bool = False) -> Kept:
         """As many edges, drawn from all; connected: grown from the logits."""

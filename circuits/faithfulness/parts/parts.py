@@ -1,7 +1,7 @@
 """Parts of a model, any of which can be removed: all that faithfulness asks of them.
 
 parts.values(kept)     the metric of each circuit (a row of `kept`: which parts stay) on each pair
-parts.tidy(kept)       the same circuit without what can do nothing in it (edges that dangle)
+parts.tidy(kept)       the same circuit without what can do nothing in it (edges that dangle, see `connected`)
 parts.random(size)     as many parts, drawn
 """
 

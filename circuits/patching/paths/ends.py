@@ -57,17 +57,17 @@ class End:
         return 1 << 20 if self.site.layer is None else self.site.layer
 
 
-def senders_of(model: "TransformerBridge", named: Sequence[str]) -> tuple[list[End], bool]:
-    """The senders, and whether any was named by itself (a group leaves out who comes too late)."""
+def senders_of(model: "TransformerBridge", named: Sequence[str]) -> tuple[list[End], list[End]]:
+    """The senders, and those that were named by themselves (a group leaves out who comes too late)."""
     found: list[End] = []
-    alone = False
+    alone: list[End] = []
     for text in _each(named):
         group, at, pos = _text(text).partition("@")
         if group in ("heads", "mlps"):
             found += [_end(model, f"{one}{at}{pos}", sends=True) for one in _every(model, group)]
         else:
-            found.append(_end(model, text, sends=True))
-            alone = True
+            alone.append(_end(model, text, sends=True))
+            found.append(alone[-1])
     if not found:
         raise BadInput(f"No sender was named; name {SENDERS}.")
     return list(dict.fromkeys(found)), alone

@@ -133,8 +133,7 @@ class _Asked:
         """In the order of their layers: layers below the first of a pass are run once for all."""
         found, alone = senders_of(self.model, self.config.senders)
         reaching = [s for s in found if any(reaches(self.model, s, r) for r in self.receivers)]
-        if not reaching or (alone and len(reaching) < len(found)):
-            late = next(s for s in found if s not in reaching)
+        if late := next((s for s in (alone if reaching else found) if s not in reaching), None):
             raise BadInput(
                 f"{late.name} writes after {', '.join(r.name for r in self.receivers[:4])} read, so there is no path. Name "
                 "earlier senders, or later receivers."
