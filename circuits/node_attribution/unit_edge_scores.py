@@ -25,6 +25,10 @@ class UnitEdgeScores(Record, figure=True):
     units: their names, by layer. senders, receivers: of every edge. by_pair: of each pair and edge, what the metric changes by
     when the edge carries what its sender writes in the corrupted run: below 0 where the edge speaks for the right answer. clean,
     corrupted: the metric of each pair's two runs. convention: every choice that changes a number.
+
+    >>> scores = ow.unit_edges(model, "greater-than", n=2, k=4)
+    >>> scores.by_pair.shape == (2, len(scores.senders)), len(scores.senders) == len(scores.receivers)
+    (True, True)
     """
 
     task: str

@@ -67,6 +67,7 @@ def addresses(names: dict[str, list[str]], prompt: str = "0123456789ab") -> list
     for name in [n for kind in names.values() for n in kind]:
         found += [
             links.circuit_page(name),
+            links.circuit_of_result(name),
             links.circuits_beside(name, name),
             links.table_page(name),
             links.run_page(name),

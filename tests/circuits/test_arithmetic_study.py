@@ -24,6 +24,8 @@ from probe.interventions.places import head
 from probe.interventions.running import intervene
 from probe.interventions.values import Patch
 
+pytestmark = pytest.mark.slow
+
 THIRDS = [slice(i, None, 3) for i in range(3)]
 
 

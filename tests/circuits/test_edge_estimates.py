@@ -25,6 +25,8 @@ from probe.errors import BadInput
 from probe.model.load import load_model
 from probe.model.toy import native
 
+pytestmark = pytest.mark.slow
+
 BOTH = [0, 1]
 SHAPES = ["gpt2", "gpt_neox", "opt", "llama", "qwen3", "gemma2", "gemma3", "olmo2"]
 

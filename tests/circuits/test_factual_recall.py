@@ -25,6 +25,8 @@ from probe.interventions.forward import capture
 from probe.interventions.running import intervene
 from probe.model.sites import Site
 
+pytestmark = pytest.mark.slow
+
 SHAPES = ("gpt2", "gpt_neox", "llama", "gemma2")
 
 

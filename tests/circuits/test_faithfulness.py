@@ -32,6 +32,8 @@ from probe.methods.call import Call
 from probe.model.sites import Site
 from probe.model.toy import toy_model
 
+pytestmark = pytest.mark.slow
+
 
 def given(names, by_pair, layout):
     by_pair = np.atleast_2d(np.asarray(by_pair, np.float32))

@@ -25,6 +25,8 @@ from circuits.search.circuit import circuit_of
 from probe.errors import BadInput
 from probe.progress import SILENT
 
+pytestmark = pytest.mark.slow
+
 CHAINS = ["saturated", "induction", "cancelling", "linear"]
 """Circuits in which one edge changes at a time on every way, so that the path of the input is the path of each edge."""
 ORDERS = get_args(Order)

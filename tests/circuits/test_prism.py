@@ -17,6 +17,8 @@ from circuits.studies.running import run_study
 from circuits.studies.study import Bench, Scale
 from probe.errors import BadInput
 
+pytestmark = pytest.mark.slow
+
 FRANCE = Fact("capital", "France", "Paris", 500)
 CHAD = Fact("capital", "Chad", "N'Djamena", 0)
 NOWHERE = Fact("capital", "Almorvia", "", 0)

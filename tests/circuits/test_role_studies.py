@@ -31,6 +31,8 @@ from probe.lens.direct import direct_logits
 from probe.tasks.pairs import task_pairs
 from probe.text.targets import Difference
 
+pytestmark = pytest.mark.slow
+
 SMALL = Scale(sets=99, prompts=6)
 
 

@@ -20,6 +20,8 @@ from probe.model.toy import toy_model
 from probe.progress import SILENT
 from probe.tasks.chance import require_task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):

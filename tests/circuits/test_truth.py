@@ -9,7 +9,7 @@ import torch
 from tiny import CONFIGS, tiny
 
 from circuits.attribution.trace import Difference, Direction, TraceConfig, trace
-from circuits.faithfulness.sufficiency import RootShare, Sufficiency, _means, check_sufficiency
+from circuits.faithfulness.sufficiency import RootShare, Sufficiency, check_sufficiency, mean_levels
 from circuits.graph.graph import KINDS, UNITS, CircuitGraph, Edges, Nodes
 from circuits.validation.continuation import continue_changed
 from circuits.validation.predict import change_of, predict_direct, predict_full
@@ -494,7 +494,7 @@ def test_sufficiency_is_predicted_exactly_where_the_model_is_linear_and_means_ar
         assert root.share == pytest.approx(root.predicted_share, rel=1e-6) and not np.isnan(root.share)
     every = check_sufficiency(model, graph, most_influential(10_000), n_random=0)
     assert all(r.share == pytest.approx(1) and r.kept == pytest.approx(r.untouched) for r in every.roots)
-    means = _means(Testbed(model, graph), [PROMPT, OTHER])
+    means = mean_levels(Testbed(model, graph), [PROMPT, OTHER])
     runs = [model.run_with_cache(torch.tensor([model.tokenizer.encode(p)]))[1] for p in (PROMPT, OTHER)]
     node = int(np.flatnonzero(graph.nodes.where("neuron") & (graph.nodes.pos > 0) & (graph.nodes.layer == 1))[0])
     unit = int(graph.nodes.unit[node])

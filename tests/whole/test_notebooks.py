@@ -22,7 +22,7 @@ from scripts.notebooks import FIGURE, scrubbed, stamp, trim
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
-SHORTER = {"40_000": "4_000", "else 2000": "else 500", '"topk:16", "topk:32", "topk:64"': '"topk:16", "topk:64"'}
+SHORTER = {"40_000": "8_000", "else 2000": "else 500", '"topk:16", "topk:32", "topk:64"': '"topk:16", "topk:64"'}
 """What a notebook trains and judges on, and what is enough here."""
 
 

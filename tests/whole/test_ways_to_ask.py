@@ -80,7 +80,13 @@ def declared() -> dict[str, dict[str, str]]:
 def test_no_parameter_of_these_kinds_is_left_out():
     """A new function with a prompt, or a new argument of one, is walked too."""
     walked, missing = ways.calls(ways.world()), []
-    kinds = {"Prompt": "prompt", "Target": "token", "TransformerBridge": "model", "UnitName": "unit", r"Path\b": "path"}
+    kinds = {
+        "Prompt": "prompt",
+        "Target": "token",
+        "TransformerBridge": "model",
+        "UnitName": "unit",
+        r"\bPath\b": "path",
+    }
     for name, hints in declared().items():
         for argument, hint in hints.items():
             kind = next((k for word, k in kinds.items() if re.search(word, hint)), "")
