@@ -94,8 +94,7 @@ def test_the_addresses_tried_reach_every_page():
 
 
 # -- artifacts -------------------------------------------------------------------------------------------------------
-
-
+@pytest.mark.slow
 def test_every_page_lives_with_damaged_artifacts_of_every_kind(home, monkeypatch):
     bad = {}
     for address in addresses(damaged.fill(home)):

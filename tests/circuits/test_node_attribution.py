@@ -21,6 +21,8 @@ from probe.interventions.values import Patch
 from probe.model.toy import native
 from probe.statistics import rank_correlation
 
+pytestmark = pytest.mark.slow
+
 
 def near(found, wanted, share=1e-4):
     """As large a gap as this share of the largest number, and no number alone of two."""

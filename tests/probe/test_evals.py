@@ -91,6 +91,7 @@ def constant(cache: Cache, value: torch.Tensor) -> Dictionary:
     return d
 
 
+@pytest.mark.slow
 def test_training_and_judging_on_a_cache(report: EvalReport, cache: Cache, tokens: TokenSet) -> None:
     held_out = np.isin(tokens.doc.numpy(), cache.manifest.facts["held_out_documents"])
     assert report.n_documents == len(cache.manifest.facts["held_out_documents"]) == 2

@@ -30,6 +30,7 @@ from probe.training.run_logs.metrics_log import METRICS, read_metrics
 from probe.training.trainer import TrainConfig, plan, train
 
 
+@pytest.mark.slow
 def test_planted_atoms_are_found(tmp_path: Path) -> None:
     atoms = unit_rows(48, 24, 3)
     x, _ = sparse_sums(atoms, 12_000, 3)
@@ -40,6 +41,7 @@ def test_planted_atoms_are_found(tmp_path: Path) -> None:
     assert fvu(x, d(x).recons) < 0.2
 
 
+@pytest.mark.slow
 def test_skip_beats_plain_on_affine_plus_sparse(tmp_path: Path) -> None:
     atoms = unit_rows(64, 24, 4)
     x = sparse_sums(atoms, 12_000, 4)[0] + 0.3 * torch.randn(12_000, 24, generator=torch.Generator().manual_seed(1))
@@ -53,6 +55,7 @@ def test_skip_beats_plain_on_affine_plus_sparse(tmp_path: Path) -> None:
     assert scores[True] < 0.9 * scores[False]
 
 
+@pytest.mark.slow
 def test_result_reads_raw_activations_and_is_an_artifact(tmp_path: Path) -> None:
     pairs = toy_pairs()
     result = train(toy_dictionary(), pairs, replace(SMALL, epochs=20, batch=32, checkpoint_every=1000), tmp_path / "d")

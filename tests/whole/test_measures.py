@@ -91,6 +91,7 @@ def test_sizes_of_functions() -> None:
     assert [percentile(range(1, n + 1)) for n in (1, 9, 10, 11, 100)] == [1, 9, 9, 10, 90]
 
 
+@pytest.mark.slow
 def test_what_belongs_together_among_parameters_stands_in_settings() -> None:
     files = [file for part in ("probe", "circuits") for file in sources(ROOT, part)]
     assert [f"{file.module}.{f.name}" for file in files for f in file.functions if parameters(f) > 8] == []

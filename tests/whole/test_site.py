@@ -62,6 +62,7 @@ def test_the_glossary_has_every_word():
     assert all(f"### {word.name} " in text and word.good in text for word in WORDS.values())
 
 
+@pytest.mark.slow
 def test_the_reference_has_every_public_name():
     import circuits
     import probe
