@@ -37,7 +37,8 @@ def require_corpora(names: list[str]) -> None:
     known = corpora()
     if unknown := [name for name in names if name not in known]:
         raise BadInput(
-            f"{brief(unknown[0])} is none of the texts here ({', '.join(known)}). Python and the command line read files too."
+            f"{brief(unknown[0])} is none of the texts here ({', '.join(known)}). Files are read in Python, "
+            "and by commands without --dashboard."
         )
 
 
@@ -45,5 +46,6 @@ def require_tasks(names: list[str]) -> None:
     """The same of a task, which Python and the command line may give as a file of examples."""
     if unknown := [name for name in names if name not in TASKS]:
         raise BadInput(
-            f"{brief(unknown[0])} is none of the tasks here ({', '.join(TASKS)}). Python and the command line read files too."
+            f"{brief(unknown[0])} is none of the tasks here ({', '.join(TASKS)}). Files are read in Python, "
+            "and by commands without --dashboard."
         )

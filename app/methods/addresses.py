@@ -52,6 +52,7 @@ def address_of(call: Call, **chosen: str) -> str:
 
 def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Model and arguments that an address asks for, as far as it does. BadInput for what cannot be asked."""
+    query = _by_their_keys(about, query)
     known = {*keys_of(about), LIKE, BESIDE, RUN, *links.KEYS.values()}
     if unknown := [key for key in query if key not in known and not key.startswith(SHOWN)]:
         raise BadInput(unknown_name(about, unknown[0]))
@@ -61,6 +62,15 @@ def asked_in(about: Method, query: Mapping[str, str]) -> tuple[str, dict[str, An
         if given:
             found[p.name] = _argument(about, p, {part: text[:_LONGEST] for part, text in given.items()})
     return require_offered(query[MODEL]) if about.of_model and MODEL in query else "", found
+
+
+def _by_their_keys(about: Method, query: Mapping[str, str]) -> Mapping[str, str]:
+    """The query, a parameter of one letter under its key also where somebody wrote `n=2`. What the panels of a method select
+    keeps its keys; a node is selected on the page of a graph alone."""
+    selected = set(links.KEYS.values()) - {links.KEYS["node"]}
+    bare = {p.name: key_in_address(p.name) for p in about.parameters if len(p.name) == 1 and p.name not in selected}
+    named = {bare.get(key, key): text for key, text in query.items()}
+    return named | {key: query[key] for key in bare.values() if key in query}
 
 
 def call_of(about: Method, model: str, arguments: Mapping[str, Any]) -> Call | None:

@@ -33,10 +33,13 @@ def layout(name: str, query: dict[str, str]) -> Parts:
             jobs.submit(method_jobs.work_of(call))
     except OpenworkError as problem:
         model, arguments, wrong = "", {}, str(problem)
+    selected = {
+        name: value for name, value in selection_from(query).items() if name != "node"
+    }  # `n` may be a parameter
     every = link_button("All methods", METHODS, "methods", small=True)
     return [
         title(label(about.name), eyebrow=f"Methods · {about.group}", lead=marked(about.summary), actions=[every]),
-        dcc.Store(id="selection", data=selection_from(query)),
+        dcc.Store(id="selection", data=selected),
         Block("method", name, key=None, title="Ask", note="").layout(model, arguments, query, wrong, _about(about)),
         _definitions(about),
     ]

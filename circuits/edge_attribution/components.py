@@ -79,7 +79,22 @@ def _check(model: "TransformerBridge", made: Components) -> None:
     clean, other = tokens[:1], tokens[1:2]
     wrong = _sums(model, made, clean) or _gradients(model, made, clean) or _swaps(model, made, clean, other)
     if wrong:
+        _require_finite(model, tokens)
         raise BadInput(f"Edges between this model's heads and MLPs cannot be told apart: {wrong}.")
+
+
+@torch.no_grad()
+def _require_finite(model: "TransformerBridge", tokens: Tensor) -> None:
+    """BadInput where a run holds NaN or infinity, which no sum can be measured with; it names where that begins."""
+    streams = [Site(kind, layer) for layer in range(int(model.cfg.n_layers)) for kind in ("resid_pre", "resid_post")]
+    held = capture(model, tokens, streams)
+    bad = next((site.name for site in streams if not held[site.name].isfinite().all()), "")
+    if not bad and model(tokens).isfinite().all():
+        return
+    raise BadInput(
+        f"This model computes NaN or infinity, first in {bad or 'its logits'}, so no edge can be measured. "
+        "Its weights are damaged, or its numbers too large for their type: load it again, or in float32."
+    )
 
 
 def _sums(model: "TransformerBridge", made: Components, tokens: Tensor) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from probe.errors import BadInput, brief
 from probe.tasks.catalogue import TaskName, task_named
 from probe.tasks.chance import require_task
-from probe.tasks.pairs import Drawn, Pairs, pairs_of, task_pairs
+from probe.tasks.pairs import EVERY, Drawn, Pairs, pairs_of, task_pairs
 from probe.tasks.refusals import require_pairs
 from probe.words import counted
 
@@ -58,7 +58,7 @@ def _pairs(
         return pairs_of(model, task, n, drawn), None
     named = isinstance(task, str) and not task.endswith(".jsonl")
     if not named:
-        every = pairs_of(model, task, 10**9, drawn)
+        every = pairs_of(model, task, EVERY, drawn)
         there = {one.template for one in every.examples}
         _known(unseen, there)
         mine = [one.template in unseen for one in every.examples]

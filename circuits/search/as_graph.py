@@ -26,6 +26,7 @@ from circuits.graph.graph import CircuitGraph
 from circuits.search.circuit import ComponentCircuit
 from circuits.search.select import chosen
 from probe.errors import BadInput, brief
+from probe.model.sizes import model_size
 from probe.words import counted
 
 Shown = Literal["strongest", "for", "against", "grown"]
@@ -113,5 +114,7 @@ def mib_of_graph(graph: CircuitGraph) -> dict[str, Any]:
 
     circuit = circuit_of_graph(graph)
     scores = scores_of_graph(graph) if isinstance(graph, ComponentGraph) and graph.scored else None
+    size = model_size(graph.model)
+    width = 0 if size is None else size.d_model
     with TemporaryDirectory() as folder:
-        return json.loads(write_mib(circuit, Path(folder) / "circuit.json", scores).read_text(encoding="utf8"))
+        return json.loads(write_mib(circuit, Path(folder) / "circuit.json", scores, width).read_text(encoding="utf8"))

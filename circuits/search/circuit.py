@@ -69,10 +69,10 @@ class ComponentCircuit(Record, figure=True):
 
     def summary(self) -> str:
         """One sentence."""
-        total = int(self.layout.edges.sum())
-        return (
-            f"{counted(len(self), 'edge')} of {total:,} ({percent(self.share)}), found by {self.method} on {self.task}."
-        )
+        total, asked = int(self.layout.edges.sum()), self.convention.get("edges asked")
+        fewer = f"; {asked:,} were asked for" if isinstance(asked, int) and asked > len(self) else ""
+        found = f"found by {self.method} on {self.task}{fewer}"
+        return f"{counted(len(self), 'edge')} of {total:,} ({percent(self.share)}), {found}."
 
 
 def connected(

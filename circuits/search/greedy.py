@@ -8,6 +8,7 @@ or are stored ones. `choose-edges` grows from stored scores alike, and has other
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from circuits.edge_attribution.components import components
@@ -22,9 +23,9 @@ from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.tasks.catalogue import TaskName
+from probe.tasks.catalogue import TASKS, TaskName
 from probe.tasks.chance import require_task
-from probe.tasks.pairs import Drawn, pairs_of
+from probe.tasks.pairs import Drawn, Pairs, pairs_of, task_pairs
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -82,14 +83,34 @@ def _scores(
     model: "TransformerBridge", task: TaskName, by: str, n: int, drawn: Drawn, grown: Grown, progress: Progress
 ) -> EdgeScores:
     if grown.scores is not None:
-        found = read_edge_scores(grown.scores)
-        require_same_model(model, found, "Scores")
-        if found.layout != components(model, found.layout.apart).layout:
-            raise BadInput("The scores are of another model's edges. Make them of this one.")
-        return found
+        return _stored(model, task, n, drawn, grown)
     pairs = pairs_of(model, task, n, drawn)
     require_task(model, pairs, grown.at_chance)
     return edge_scores(model, pairs, by, progress)
+
+
+def _stored(model: "TransformerBridge", task: TaskName, n: int, drawn: Drawn, grown: Grown) -> EdgeScores:
+    """The scores that were given. BadInput for those of another model, and of a task at chance."""
+    found = read_edge_scores(grown.scores)
+    require_same_model(model, found, "Scores")
+    if found.layout != components(model, found.layout.apart).layout:
+        raise BadInput("The scores are of another model's edges. Make them of this one.")
+    pairs = None if grown.at_chance else _their_pairs(model, found, task, n, drawn)
+    if pairs is not None:
+        require_task(model, pairs)
+    return found
+
+
+def _their_pairs(model: "TransformerBridge", scores: EdgeScores, task: TaskName, n: int, drawn: Drawn) -> Pairs | None:
+    """Pairs of the task that scores are of: those asked for where this is it, or as many as the scores were made on. None for a
+    file's that is not given again."""
+    asked = task.task if isinstance(task, Pairs) else Path(task).stem if str(task).endswith(".jsonl") else task
+    if asked == scores.task:
+        return pairs_of(model, task, n, drawn)
+    made = scores.convention
+    if scores.task not in TASKS or "metric" not in made:  # a file's, or of another program
+        return None
+    return task_pairs(model, scores.task, len(scores.by_pair), seed=int(made.get("seed", 0)))
 
 
 @takes_fields("drawn", Drawn)
@@ -106,6 +127,7 @@ def plan_greedy(
     """What `greedy` takes: its scores; choosing takes seconds."""
     _size(model, grown)
     if grown.scores is not None:
+        _stored(model, task, n, drawn, grown)
         return SearchPlan(method="greedy", edges=0, pairs=0, passes=0, seconds=1.0, bytes=0)
     pairs = pairs_of(model, task, n, drawn)
     require_task(model, pairs, grown.at_chance)

@@ -23,6 +23,7 @@ from circuits.search.circuit import ComponentCircuit
 from probe.artifacts.exports import write_file
 from probe.artifacts.json import finite
 from probe.artifacts.names import as_path
+from probe.artifacts.untrusted import read_json
 from probe.errors import BadInput, Unavailable, brief
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 LARGEST = 512 << 20
 """Bytes of a file that is read."""
+_LARGEST_SCORE = float(np.finfo(np.float32).max)  # as scores are stored
+_WANTED = "an object with cfg, nodes and edges"
 
 
 def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | None = None, d_model: int = 0) -> Path:
@@ -84,7 +87,7 @@ def read_mib(
     True
     """
     path, layout = as_path(file), components(model).layout
-    told = _edges(path)
+    told = _told(path, model, layout)
     kept, score = np.zeros(layout.edges.shape, bool), np.where(layout.edges, 0.0, np.nan)
     known = {
         f"{layout.senders[u]}->{name}": (int(u), int(v))
@@ -106,22 +109,50 @@ def read_mib(
     return ComponentCircuit(method="read from a file", task=path.stem, layout=layout, kept=kept, score=known), score
 
 
-def _edges(path: Path) -> dict[str, tuple[bool, float]]:
-    """Of every edge of a file whether it is in, and its score."""
+def _told(path: Path, model: "TransformerBridge", layout: Layout) -> dict[str, tuple[bool, float]]:
+    """Of every edge of a file whether it is in, and its score. BadInput for no circuit file, and for one of another model."""
     try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise Unavailable(f"{path} has {size >> 20} MB; at most {LARGEST >> 20} are read.")
-        told = json.loads(path.read_text(encoding="utf8"))["edges"]
-        return {name: _read(one) for name, one in told.items()}
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path} is no circuit file: an object with cfg, nodes and edges was wanted.") from error
+        told = read_json(path, LARGEST, strict=False)  # NaN is said of its edge
+    except Unavailable as error:
+        raise BadInput(f"{error} A circuit file was wanted: {_WANTED}.") from error
+    if not isinstance(told, dict) or not all(isinstance(told.get(part, {}), dict) for part in ("cfg", "nodes")):
+        raise BadInput(f"{path} is no circuit file: {_WANTED} was wanted.")
+    if not isinstance(edges := told.get("edges"), dict):
+        raise BadInput(f"{path} is no circuit file: {_WANTED} was wanted.")
+    _require_shape(path, told.get("cfg", {}), model, layout)
+    return {name: _read(path, name, one) for name, one in edges.items()}
 
 
-def _read(edge: Mapping[str, Any]) -> tuple[bool, float]:
-    score = edge.get("score")
-    return bool(edge.get("in_graph", edge.get("in_circuit", False))), math.nan if score is None else float(score)
+def _require_shape(path: Path, cfg: Mapping[str, Any], model: "TransformerBridge", layout: Layout) -> None:
+    """BadInput for the shape of another model. A width of 0 says that it was not known."""
+    own = {"n_layers": layout.n_layers, "n_heads": max(layout.heads), "d_model": int(model.cfg.d_model)}
+    for name, wanted in own.items():
+        found = cfg.get(name, wanted)
+        if found != wanted and not (name == "d_model" and found in (0, None)):
+            raise BadInput(
+                f"{path} is a circuit of another model: its {name} is {brief(found)}, and this model's {wanted}."
+            )
+
+
+def _read(path: Path, name: str, edge: Any) -> tuple[bool, float]:
+    """Whether an edge is in, and its score, NaN where the file says null: it was not measured."""
+    if not isinstance(edge, dict):
+        raise BadInput(
+            f"{path} is no circuit file: of the edge {brief(name)} it says {brief(edge)}; {_WANTED} was wanted."
+        )
+    inside, score = edge.get("in_graph", edge.get("in_circuit", False)), edge.get("score")
+    if inside not in (True, False):
+        raise BadInput(
+            f"{path} is no circuit file: the edge {brief(name)} has in_graph {brief(inside)}; true or false was wanted."
+        )
+    if score is None:
+        return bool(inside), math.nan
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= _LARGEST_SCORE:
+        raise BadInput(
+            f"{path} is no circuit file: the edge {brief(name)} has the score {brief(score)}; a finite number was wanted, "
+            "or null where it was not measured. Make the scores again."
+        )
+    return bool(inside), float(score)
 
 
 def _spread(layout: Layout, receiver: int) -> list[str]:

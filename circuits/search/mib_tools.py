@@ -13,8 +13,10 @@ from circuits.search.mib_file import read_mib, write_mib
 from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_edge_scores
 from probe.artifacts.folder import place
 from probe.artifacts.names import as_path, usable_name
-from probe.errors import BadInput
+from probe.artifacts.records import stamp_known
+from probe.errors import BadInput, warn
 from probe.methods import Doc, FileToRead, FileToWrite, tool
+from probe.model.sizes import model_size
 from probe.show.opening import came_from
 from probe.show.record import Record
 
@@ -41,11 +43,13 @@ def export_mib(
     *,
     to: Annotated[FileToWrite, Doc("File to write, read by EAP-IG and MIB's circuit track.")],
     scores: Annotated[ScoresName | None, Doc("Stored scores of its edges; by default those that chose it.")] = None,
-    d_model: Annotated[int, Doc("Width of the model, which their file tells.", least=0)] = 0,
+    d_model: Annotated[
+        int | None, Doc("Width of the model, which their file tells; by default as the model is known here.", least=1)
+    ] = None,
 ) -> MibFile:
     """Write a circuit as EAP-IG and MIB's circuit track read it.
 
-    Raises BadInput for a circuit of nodes, and Unavailable where it cannot be written.
+    Raises BadInput for a circuit of nodes or of no edge, and Unavailable where it cannot be written.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20)
     >>> ow.export_mib(circuit, to=folder / "theirs.json").edges
@@ -54,9 +58,24 @@ def export_mib(
     found = read_circuit(circuit)
     if not isinstance(found, ComponentCircuit):
         raise BadInput("Their files hold edges, and this is a circuit of nodes. Give one of edges.")
-    file = write_mib(found, to, None if scores is None else read_edge_scores(scores), d_model)
+    if not len(found):
+        raise BadInput("This circuit has no edges, so there is nothing to write. Give one that keeps some.")
+    width = _width(found) if d_model is None else d_model
+    file = write_mib(found, to, None if scores is None else read_edge_scores(scores), width)
     shared = [_heads(found, int(v)) for _, v in np.argwhere(found.layout.edges)]
     return MibFile(file=file, edges=sum(shared), kept=len(found))
+
+
+def _width(circuit: ComponentCircuit) -> int:
+    """Of the model that a circuit was found on, as far as it is told without loading it; 0, with a warning, otherwise."""
+    made = stamp_known(circuit)
+    size = None if made is None else model_size(made.name)
+    if size is None or not size.d_model:
+        warn(
+            "The width of the circuit's model is not known here, so the file says d_model 0. Give d_model to have it told."
+        )
+        return 0
+    return size.d_model
 
 
 def _heads(circuit: ComponentCircuit, receiver: int) -> int:
@@ -82,7 +101,8 @@ def import_mib(
 ) -> ComponentCircuit | EdgeScores:
     """Store a circuit that another program found on this model, or the scores that its file holds.
 
-    folder: where it goes; by default where results are stored, by the file's name. Raises BadInput for a file of another model.
+    folder: where it goes; by default where results are stored, by the file's name. Raises BadInput for a file of another
+    model, for one without a circuit, and for one without scores where these are asked for.
 
     >>> circuit = ow.choose_edges(ow.eap(model, "greater-than", n=2), 20)
     >>> file = ow.export_mib(circuit, to=folder / "again.json").file
@@ -90,8 +110,14 @@ def import_mib(
     True
     """
     circuit, score = read_mib(model, file)
+    if not scores and not len(circuit):
+        raise BadInput(
+            f"{file} has no edge in its circuit. Store its scores (`scores`), which choose circuits of any size."
+        )
     found: ComponentCircuit | EdgeScores = circuit
     if scores:
+        if circuit.score is None:
+            raise BadInput(f"{file} has no scores: every edge's is null. Store its circuit, without `scores`.")
         ends = np.full(1, np.nan)
         found = EdgeScores(
             method="read from a file",

@@ -49,7 +49,8 @@ def choose_edges(
     """The circuit of so many edges by their scores, without what dangles: fewer where not all of them are on a way to the logits.
 
     What dangles does nothing where removed edges carry the corrupted run's values; where they carry a constant, name the edges
-    (`named_circuit`) to keep it. Raises BadInput for a size that the model does not have, and scores that say nothing.
+    (`named_circuit`) to keep it. Raises BadInput for a size that the model does not have, scores
+    that say nothing, and where nothing is left.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> len(ow.choose_edges(scores, 20, "optimal"))
@@ -57,6 +58,11 @@ def choose_edges(
     """
     scores = read_edge_scores(scores)
     kept = connected(scores.layout, chosen(scores, size, rule, signed=signed, seed=seed))
+    if size and not kept.any():
+        raise BadInput(
+            f"None of the {size:,} edges chosen by {rule} lies on a way from the input to the logits, so nothing is left of the "
+            "circuit. Ask for more edges, or choose them by optimal."
+        )
     told = {**scores.convention, "rule": rule, "signed": signed, "edges asked": size}
     record = ComponentCircuit(
         method=f"{scores.method}, {rule}",

@@ -83,7 +83,8 @@ class StudyPlan(Record):
         """One sentence."""
         return (
             f"{self.study}: {self.claims} claims in {len(self.parts)} parts, about {self.runs:,} runs; "
-            f"{self.sets} control sets, so no p falls below {self.p_least:.2g}."
+            f"{self.sets} control sets, so no p falls below {self.p_least:.2g}. Whether the model does what is "
+            "studied is seen first when it runs; one that does not is refused."
         )
 
     def panels(self) -> list[Panel]:

@@ -74,6 +74,45 @@ def parse_json(data: bytes, *, strict: bool = True, brackets: int = MOST_BRACKET
     return found
 
 
+def json_lines(path: Path | str, *, strict: bool = True) -> Iterator[tuple[int, Any]]:
+    """What each line of a JSONL file holds, with its number; a line at a time, blank ones passed over. BadInput, with the line,
+    for what is no JSON or no UTF-8; Unavailable for no file."""
+    path = plain_file(path)
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip(b" \t\r\n\xef\xbb\xbf"):  # a byte-order mark alone is blank too
+                    yield number, _line(line, path, number, strict)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _line(line: bytes, path: Path, number: int, strict: bool) -> Any:
+    utf8_text(line, path, number)
+    try:
+        return parse_json(line, strict=strict)
+    except ValueError as error:
+        raise BadInput(f"{path}, line {number} {_of_it(error)}.") from error
+
+
+def utf8_text(raw: bytes, path: Path, line: int | None = None) -> str:
+    """UTF-8, without a byte-order mark. BadInput says where it is not. line: its number, where it is one of a file."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = line or raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        raise BadInput(
+            f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} in line {at}, byte {column} of the line. "
+            f"Convert it, for instance with: iconv -f latin1 -t utf-8"
+        ) from error
+
+
+def _of_it(error: ValueError) -> str:
+    """What `parse_json` says of "it", to be said of a file by its name."""
+    return reason(error).removeprefix("it ")
+
+
 def _require_shallow(value: Any) -> None:
     """ValueError for what is nested deeper than anything that is read goes down; a level at a time, without recursion."""
     level = [value] if isinstance(value, dict | list) else []
@@ -143,7 +182,8 @@ def settings(path: Path) -> dict[str, Any]:
     except Unavailable as error:
         raise BadInput(str(error)) from error
     except (ValueError, RecursionError) as error:  # both parsers, and bytes that are not UTF-8
-        raise BadInput(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {reason(error)}") from error
+        said = _of_it(error) if path.suffix == ".json" else f"is not TOML: {reason(error)}"
+        raise BadInput(f"{path} {said}.") from error
     if not isinstance(found, dict):
         raise BadInput(f"{path} holds {brief(found)}; options by name were wanted.")
     for name, value in found.items():

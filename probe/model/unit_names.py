@@ -108,8 +108,11 @@ def require_unit(kind: str, layer: int, unit: int, n_layers: int, n: int) -> Non
     if 0 <= layer < n_layers and 0 <= unit < n:
         return
     name = unit_name(kind, layer, unit) if unit >= 0 else f"{unit} in layer {layer}"
-    has = f"{kind}s 0 to {n - 1}" if n else f"and there no {kind}s"
-    raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}, {has}.")
+    none = (
+        f", and there no {kind}s" if 0 <= layer < n_layers else ""
+    )  # of a layer that is not there nothing else is said
+    has = f", {kind}s 0 to {n - 1}" if n else none
+    raise BadInput(f"There is no {kind} {name}: this model has layers 0 to {n_layers - 1}{has}.")
 
 
 def require_position(pos: int, n_tokens: int) -> None:

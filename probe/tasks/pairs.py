@@ -4,8 +4,7 @@ pairs = task_pairs(model, "ioi", n=32)
 pairs.metric(logits, rows)          right minus wrong, of each prompt
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -18,12 +17,13 @@ from torch import Tensor
 
 from probe.artifacts.manifest import ModelStamp
 from probe.doc import Doc
-from probe.errors import BadInput, brief
+from probe.errors import BadInput, brief, warn
 from probe.model.load import stamp
 from probe.plain_values import Settings
 from probe.show.record import Record
 from probe.tasks.catalogue import TASKS, Task, TaskName, task_named
 from probe.tasks.example import Example
+from probe.tasks.example_file import read_examples
 from probe.tasks.words import Words
 from probe.text.prompts import encode_prompt
 from probe.text.targets import token_id
@@ -39,6 +39,8 @@ METRICS: dict[str, str] = {
     "log_prob": "log of the probability of the right tokens together",
 }
 _TRIES = 40  # examples drawn for each that is wanted, at most
+EVERY = 10**9
+"""Pairs to ask for where all that a file holds are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,28 +238,13 @@ def _from_file(model: "TransformerBridge", path: Path, n: int, measure: str) -> 
             f"There is no file {path}; a task is one of these or a JSONL file of examples: {', '.join(TASKS)}."
         )
     fitting = _Fitting(model)
-    with path.open(encoding="utf8") as lines:
-        for number, line in enumerate(lines, 1):
-            if len(fitting.clean) == n:
-                break
-            if line.strip() and (why := fitting.add(_example(path, number, line))):
-                raise BadInput(f"{path}, line {number}: an example {why}. Mend it or take it out.")
+    for number, example in read_examples(path):
+        if why := fitting.add(example):
+            raise BadInput(f"{path}, line {number}: an example {why}. Mend it or take it out.")
+        if len(fitting.clean) == n:
+            break
     if not fitting.clean:
         raise BadInput(f"{path} holds no examples.")
+    if len(fitting.clean) < n < EVERY:
+        warn(f"{path} holds {counted(len(fitting.clean), 'example')}, and {n:,} were asked for; all of them are used.")
     return fitting.pairs(path.stem, measure, 0)
-
-
-def _example(path: Path, number: int, line: str) -> Example:
-    try:
-        told = json.loads(line)
-        if not isinstance(told, Mapping):
-            raise TypeError
-        sides = {side: [told[side]] if isinstance(told[side], str) else list(told[side]) for side in ("right", "wrong")}
-        return Example(
-            clean=str(told["clean"]), corrupted=str(told["corrupted"]), template=str(told.get("template", "")), **sides
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(
-            f'{path}, line {number} is no example; write {{"clean": ..., "corrupted": ..., "right": [" Mary"], '
-            '"wrong": [" John"]}.'
-        ) from error

@@ -12,15 +12,14 @@ there is one.
 """
 
 import difflib
-import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.artifacts.untrusted import reading
-from probe.errors import BadInput, OpenworkError, Unavailable
+from probe.artifacts.untrusted import json_lines, reading, utf8_text
+from probe.errors import BadInput, Unavailable
 from probe.show.record import Record
 from probe.text.bundled import bundled
 
@@ -116,38 +115,16 @@ def _unknown(path: Path, readers: Iterable[str]) -> str:
     return f"There is no corpus or file '{path}'.{hint} Known: {known}."
 
 
-def _decoded(raw: bytes, path: Path, line: int | None = None) -> str:
-    """UTF-8, without a byte-order mark; says where it is not."""
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = line or raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise BadInput(
-            f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} in line {at}, byte {column} of the line. "
-            f"Convert it, for instance with: iconv -f latin1 -t utf-8"
-        ) from error
-
-
 def _plain(path: Path, column: str) -> Iterator[Document]:
-    yield Document(path.name, _decoded(path.read_bytes(), path))
+    yield Document(path.name, utf8_text(path.read_bytes(), path))
 
 
 def _jsonl(path: Path, column: str) -> Iterator[Document]:
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, 1):
-            if not raw.strip():
-                continue
-            try:
-                row = json.loads(_decoded(raw, path, line))
-            except (ValueError, RecursionError) as error:
-                if isinstance(error, OpenworkError):
-                    raise
-                raise BadInput(f"{path}, line {line} is not JSON ({error}).") from error
-            if not isinstance(row, dict) or column not in row:
-                fields = ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"
-                raise BadInput(f"{path}, line {line} has no field '{column}'; it has {fields or 'no field'}.")
-            yield _document(row, column, f"{path.name}:{line}")
+    for line, row in json_lines(path, strict=False):
+        if not isinstance(row, dict) or column not in row:
+            fields = ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"
+            raise BadInput(f"{path}, line {line} has no field '{column}'; it has {fields or 'no field'}.")
+        yield _document(row, column, f"{path.name}:{line}")
 
 
 def _parquet(path: Path, column: str) -> Iterator[Document]:

@@ -162,6 +162,16 @@ def test_keys_of_one_letter_leave_the_selections_alone(about):
     assert not {"t", "l", "h", "u", "n", "k", "p"} & set(addresses.keys_of(about))
 
 
+def test_an_address_written_by_hand_says_a_parameter_of_one_letter_as_it_is_called():
+    """`n` is also the key of a selected node, which a page of a method does not have; `t` stays the selected token."""
+    eap = catalogue.method_named("eap")
+    for asked in ({"n": "2"}, {"n_": "2"}, {"n": "9", "n_": "2"}):
+        assert addresses.asked_in(eap, {"m": "toy", **asked}) == ("toy", {"n": 2})
+    assert addresses.asked_in(eap, {"m": "toy", "t": "2"}) == ("toy", {})
+    shown = page.layout("eap", {"m": "toy", "n": "2", "t": "3"})
+    assert next(one for one in walked(shown) if one.id == "selection").data == {"token": 3, "model": "toy"}
+
+
 # -- jobs and results ----------------------------------------------------------------------------------------------------
 
 

@@ -133,6 +133,8 @@ def test_a_copying_head_is_seen_to_move_the_subject_in_layer_0():
 def test_what_cannot_be_traced_is_refused():
     with pytest.raises(BadInput, match="nothing to give back"):
         trace("llama", noise=0.0)
+    with pytest.raises(BadInput, match="A window of 99 layers"):
+        trace("llama", window=99)
     with pytest.raises(BadInput, match="does not stand in the prompt"):
         trace("llama", subject="Paris")
     with pytest.raises(BadInput, match="resid_mid"):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -243,6 +244,17 @@ def test_a_score_that_was_not_measured_is_none_in_the_file(tmp_path):
         (lambda told: told.update(edges=[1]), "is no circuit file"),
         (lambda told: told["edges"].update({"input->m0": 1}), "is no circuit file"),
         (lambda told: told["edges"]["input->m0"].update(score="x"), "is no circuit file"),
+        (
+            lambda told: told["edges"]["input->m0"].update(score=math.nan),
+            "'input->m0' has the score nan; a finite number",
+        ),
+        (lambda told: told["edges"]["input->m0"].update(in_graph="yes"), "has in_graph 'yes'"),
+        (
+            lambda told: told["cfg"].update(n_layers=10**9),
+            "another model: its n_layers is 1000000000, and this model's 3",
+        ),
+        (lambda told: told["cfg"].update(d_model=7), "another model: its d_model is 7"),
+        (lambda told: told.update(nodes=None), "is no circuit file"),
     ],
 )
 def test_a_file_that_is_no_circuit_of_this_model_is_refused(tmp_path, change, said):
@@ -260,10 +272,10 @@ def test_a_file_of_another_shape_or_none_is_refused(tmp_path):
     file = circuits.write_mib(circuits.choose_edges(circuits.eap(model, pairs), 9), tmp_path / "c.json")
     with pytest.raises(BadInput, match="of another model"):
         circuits.read_mib(tiny("gpt_neox"), file)  # its MLPs do not read their own layer's heads
-    with pytest.raises(BadInput, match="cannot be read: No such file"):
+    with pytest.raises(BadInput, match=r"cannot be read \(No such file"):
         circuits.read_mib(model, tmp_path / "none.json")
     (tmp_path / "text").write_text("{")
-    with pytest.raises(BadInput, match="is no circuit file"):
+    with pytest.raises(BadInput, match="is damaged: it is not JSON.*A circuit file was wanted"):
         circuits.read_mib(model, tmp_path / "text")
     with pytest.raises(Unavailable, match="could not be written"):
         circuits.write_mib(circuits.choose_edges(circuits.eap(model, pairs), 9), tmp_path / "text" / "c.json")

@@ -370,8 +370,13 @@ def test_runs_that_say_nothing_are_refused():
     with torch.no_grad():
         model.W_U.fill_(torch.nan)
     for run in (circuits.eap, circuits.clean_corrupted, circuits.exact_edges):
-        with pytest.raises(BadInput, match="is nan in its clean run|cannot be told apart"):
+        with pytest.raises(BadInput, match="computes NaN or infinity, first in its logits"):
             run(model, pairs)
+    with torch.no_grad():
+        hurt = native(n_layers=1, scale=3.0)
+        hurt.blocks[0].mlp.W_out[0, 0] = torch.nan
+    with pytest.raises(BadInput, match="computes NaN or infinity, first in blocks.0.hook_resid_post"):
+        circuits.eap(hurt, pairs)
     deaf = native(n_layers=1, scale=3.0)
     with torch.no_grad():
         deaf.W_E[4] = deaf.W_E[2]

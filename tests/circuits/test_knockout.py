@@ -28,7 +28,7 @@ def test_in_every_layer_it_is_a_mask_of_the_transformers_model(name):
     model = tiny(name)
     ids = torch.tensor([encode_prompt(model, PROMPT)])
     n = ids.shape[1]
-    every = knocked(name, [f"@0:{n - 1}", "@1:3"], window=7)
+    every = knocked(name, [f"@0:{n - 1}", "@1:3"], window=2 * int(model.cfg.n_layers) - 1)
     for s, gone in enumerate((range(n - 1), (1, 2))):
         mask = torch.full((n, n), torch.finfo(torch.float64).min, dtype=torch.float64).triu(1)
         mask[-1, list(gone)] = torch.finfo(torch.float64).min
@@ -90,6 +90,7 @@ def test_by_default_each_earlier_token_is_a_set():
         (["Paris"], {}, "does not stand"),
         ([], {"readers": "@0"}, "no token to look at"),
         (["@1"], {"layers": "9"}, "no layer 9"),
+        (["@1"], {"window": 99}, "A window of 99 layers was asked for; in this model one of 5 holds every layer"),
     ],
 )
 def test_what_cannot_be_blocked_is_refused(sources, options, said):

@@ -221,7 +221,7 @@ def activation_patched_neuron(model, pairs, layer, unit):
         ("llama", ["L2H0"], ["L1H0.q"], "writes after L1H0.q read"),
         ("llama", ["L0H0"], ["L1H2.k"], "share keys.*L1H2, L1H3.*L1KV1.k"),
         ("llama", ["L0H9"], ["logits"], "no head L0H9"),
-        ("llama", ["L0H0"], ["L9H0"], "no head L9H0"),
+        ("llama", ["L0H0"], ["L9H0"], "no head L9H0: this model has layers 0 to 2\\.$"),
         ("llama", ["L0H0"], ["logits", "L1H0.q"], "logits alone"),
         ("llama", ["banana"], ["logits"], "no sender"),
         ("llama", ["L0H0.pattern"], ["logits"], "no part of a head"),

@@ -1,5 +1,6 @@
 """Searching a circuit: ACDC against one that saves nothing, greedy against looking through all edges, stored scores, refusals."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -186,3 +187,42 @@ def test_what_is_dropped_from_a_circuit_did_nothing(ablation):
     tidied = np.stack([parts.tidy(one) for one in kept])
     assert (tidied.sum(1) < kept.sum(1)).all()
     np.testing.assert_allclose(parts.values(tidied), parts.values(kept), atol=1e-9)
+
+
+def test_stored_scores_of_a_task_at_chance_grow_nothing_unless_asked():
+    toy = toy_model()
+    scores = circuits.eap(toy, "greater-than", n=8)
+    for task in ("greater-than", "ioi"):  # asked by its name, or left as it is
+        with pytest.raises(BadInput, match="prompts of greater-than, where chance gives 4.*with at_chance"):
+            circuits.greedy(toy, task, n=8, scores=scores, size=30)
+    assert len(circuits.greedy(toy, n=8, scores=scores, size=30, at_chance=True)) > 0
+
+
+def test_a_circuit_of_which_nothing_is_left_is_refused_and_one_of_less_says_so(home, tmp_path):
+    toy = toy_model()
+    scores = circuits.eap(toy, "greater-than", n=2)
+    inner = np.zeros_like(scores.by_pair)
+    names = [scores.layout.name(int(u), int(v)) for u, v in scores.edges]
+    inner[:, names.index("a0.h0->m1")] = 1.0
+    nothing = replace(scores, by_pair=inner)
+    with pytest.raises(BadInput, match="None of the 1 edges chosen by top lies on a way from the input to the logits"):
+        circuits.choose_edges(nothing, 1)
+    inner[:, 0] = inner[:, 1] = inner[:, names.index("input->logits")] = 2.0
+    few = circuits.choose_edges(replace(scores, by_pair=inner), 4)
+    assert few.names == ["input->logits"] and "4 were asked for" in few.summary()
+    empty = replace(few, kept=few.kept & False)
+    with pytest.raises(BadInput, match="has no edges, so there is nothing to write"):
+        circuits.export_mib(empty, to=tmp_path / "no.json")
+
+
+def test_a_file_of_theirs_tells_the_width_of_the_model(home, tmp_path):
+    toy = toy_model()
+    circuit = circuits.greedy(toy, "greater-than", "eap", n=2, size=30)
+    file = circuits.export_mib(circuit, to=tmp_path / "c.json").file
+    told = json.loads(file.read_text())
+    assert told["cfg"]["d_model"] == toy.cfg.d_model
+    told["edges"] = {name: {"score": None, "in_graph": False} for name in told["edges"]}
+    file.write_text(json.dumps(told))
+    for scores, said in ((False, "has no edge in its circuit"), (True, "has no scores: every edge's is null")):
+        with pytest.raises(BadInput, match=said):
+            circuits.import_mib(toy, file, scores=scores)

@@ -185,7 +185,8 @@ def test_the_list_of_studies_needs_no_torch(capsys):
 
 def test_the_command_answers_before_the_model_is_there(home, capsys):
     assert run(["study", "two-circuits", "--dry-run", "--quick"]) == 0
-    assert "no p falls below 0.05" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no p falls below 0.05" in said and "one that does not is refused" in said
     assert run(["study", "two-circles"]) == 2 and "Did you mean two-circuits" in capsys.readouterr().err
     assert run(["study", "two-circuits", "--document", "x.pdf"]) == 2
     assert run(["study", "two-circuits", "--model", "toy"]) == 2

@@ -192,9 +192,14 @@ def test_pairs_of_ones_own_are_read_from_a_file(tmp_path):
         (NEXT | {"right": []}, "with no right answer"),
         (NEXT | {"wrong": [" river"]}, "right and wrong answers begin alike"),
         (GOOD, "that came before"),
-        ({"clean": "river"}, 'is no example; write {"clean"'),
+        ({"clean": "river"}, 'is no example: it lacks corrupted; write {"clean"'),
         ([1], "is no example"),
-        ("{", "is no example"),
+        (GOOD | {"clean": None}, "clean is None, where a text was wanted"),
+        (GOOD | {"corrupted": ["river"]}, "corrupted is ['river'], where a text"),
+        (NEXT | {"right": [5]}, "right is [5], where a text or a list of texts was wanted"),
+        (NEXT | {"wrong": {" Italy": 1}}, "wrong is {' Italy': 1}, where"),
+        (GOOD | {"template": 3}, "template is 3, and no text"),
+        ("{", "is not JSON"),
     ],
 )
 def test_each_bad_line_of_a_file_is_named(tmp_path, line, said):
@@ -202,6 +207,24 @@ def test_each_bad_line_of_a_file_is_named(tmp_path, line, said):
     file.write_text(f"{json.dumps(GOOD)}\n{line if line == '{' else json.dumps(line)}\n", encoding="utf8")
     with pytest.raises(BadInput, match=rf"mine\.jsonl, line 2.*{re.escape(said)}"):
         probe.task_pairs(model_of(), str(file))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [(b"[" * 100_000, "line 2 is nested too deeply"), (b"\xff\xfe", "not UTF-8: byte 0xff in line 2, byte 1")],
+)
+def test_a_damaged_line_of_a_file_is_a_sentence(tmp_path, line, said):
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(json.dumps(GOOD).encode() + b"\n" + line)
+    with pytest.raises(BadInput, match=said):
+        probe.task_pairs(model_of(), str(file))
+
+
+def test_a_file_may_begin_with_a_mark_and_says_when_it_holds_fewer(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
+    with pytest.warns(UserWarning, match="holds 1 example, and 32 were asked for"):
+        assert probe.task_pairs(model_of(), str(file), n=32).examples[0].clean == GOOD["clean"]
 
 
 def test_a_metric_is_what_it_says():

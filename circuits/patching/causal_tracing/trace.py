@@ -30,7 +30,7 @@ from circuits.patching.plan import cells_of
 from circuits.patching.rows.answer import asked_about
 from circuits.patching.rows.plan import AtOnce, RowsPlan, plan_rows
 from circuits.patching.rows.run import run_rows
-from circuits.patching.rows.windows import a_fifth
+from circuits.patching.rows.windows import a_fifth, window_of
 from circuits.patching.runs import Cell, check_site, donors, run_cells
 from probe.errors import BadInput, brief
 from probe.methods import Doc, Token, method
@@ -133,7 +133,8 @@ class _Asked:
         self.about = about = asked_about(model, prompt, target)
         self.subject = positions_of(model, about.ids, subject)
         n_layers = int(model.cfg.n_layers)
-        self.window = config.window or (1 if self.kind.site.startswith("resid") else a_fifth(n_layers))
+        usual = 1 if self.kind.site.startswith("resid") else a_fifth(n_layers)
+        self.window = window_of(config.window, usual, n_layers)
         self.cells = cells_of(model, self.kind, len(about.ids))
         there = set(layers_with(self.kind.site, model))
         self.run = [i for i, (layer, pos) in enumerate(self.cells) if pos >= self.subject[0] and layer in there]

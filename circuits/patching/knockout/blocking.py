@@ -26,7 +26,7 @@ from circuits.patching.knockout.record import Blocked, KnockoutCurves
 from circuits.patching.rows.answer import asked_about
 from circuits.patching.rows.plan import AtOnce, RowsPlan, plan_rows
 from circuits.patching.rows.run import run_rows
-from circuits.patching.rows.windows import a_fifth, layers_around
+from circuits.patching.rows.windows import a_fifth, layers_around, window_of
 from circuits.patching.runs import check_site
 from probe.errors import BadInput, brief
 from probe.interventions.attention_blocked import without_attention
@@ -129,7 +129,7 @@ class _Asked:
         self.readers = positions_of(model, self.about.ids, config.readers)
         self.sources = self._sources(sources)
         there, n_layers = set(layers_with("pattern", model)), int(model.cfg.n_layers)
-        self.window = config.window or a_fifth(n_layers)
+        self.window = window_of(config.window, a_fifth(n_layers), n_layers)
         self.layers = [i for i in chosen_layers(n_layers, config.layers) if there & set(self._around(i))]
         draw = np.random.default_rng(config.seed)
         self.drawn = [self._drawn(source, draw) for source in self.sources]

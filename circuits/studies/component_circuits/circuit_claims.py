@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from circuits.edge_attribution.scores import EdgeScores
-from circuits.search.select import choose_edges
+from circuits.search.circuit import connected
+from circuits.search.select import chosen
 from circuits.studies.claim import Measured
 from circuits.studies.component_circuits.cuts import Cuts, Edges, out_of
 from circuits.studies.component_circuits.head_sets import sets_run
@@ -48,7 +49,8 @@ class CircuitClaims:
         """The three claims, and what each circuit keeps."""
         seed, way, edges = self.bench.scale.seed, self.cuts.way, self.cuts.layout.edges
         circuit, half = (
-            choose_edges(self.scores, size).kept for size in (size_of(self.scores), size_of(self.scores) // 2)
+            connected(self.scores.layout, chosen(self.scores, size))
+            for size in (size_of(self.scores), size_of(self.scores) // 2)
         )
         half &= circuit
         whole, kept = self._left(circuit), self._left(half)
