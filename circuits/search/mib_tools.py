@@ -17,7 +17,7 @@ from probe.artifacts.records import stamp_known
 from probe.errors import BadInput, warn
 from probe.methods import Doc, FileToRead, FileToWrite, tool
 from probe.model.sizes import model_size
-from probe.show.opening import came_from
+from probe.show.opening import came_from, origins
 from probe.show.record import Record
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def export_mib(
 
 def _width(circuit: ComponentCircuit) -> int:
     """Of the model that a circuit was found on, as far as it is told without loading it; 0, with a warning, otherwise."""
+    model = next((source for source in origins(circuit) if hasattr(source, "original_model")), None)
+    if model is not None:
+        return int(model.cfg.d_model)
     made = stamp_known(circuit)
     size = None if made is None else model_size(made.name)
     if size is None or not size.d_model:
