@@ -366,7 +366,7 @@ def test_a_form_offers_the_tasks_and_the_stored_scores_and_circuits(home):
     """Of results those alone that hold what is asked for; a task by its name."""
     scores = circuits.eap(toy_model(), "greater-than", n=2)
     scores.save(place("result", "scores"))
-    circuits.choose_edges(scores, 9).save(place("result", "circuit"))
+    circuits.choose_edges(scores, 9, "optimal").save(place("result", "circuit"))
     asked = form.form("here", catalogue.method_named("faithfulness"), "toy", {"task": "capitals"})
     parts = [part for p in asked for part in walked(p)]
     fields = {part.id["of"]: part for part in parts if isinstance(getattr(part, "id", None), dict) and "of" in part.id}
