@@ -169,7 +169,10 @@ def test_an_address_written_by_hand_says_a_parameter_of_one_letter_as_it_is_call
         assert addresses.asked_in(eap, {"m": "toy", **asked}) == ("toy", {"n": 2})
     assert addresses.asked_in(eap, {"m": "toy", "t": "2"}) == ("toy", {})
     shown = page.layout("eap", {"m": "toy", "n": "2", "t": "3"})
-    assert next(one for part in shown for one in walked(part) if one.id == "selection").data == {"token": 3, "model": "toy"}
+    assert next(one for part in shown for one in walked(part) if one.id == "selection").data == {
+        "token": 3,
+        "model": "toy",
+    }
 
 
 # -- jobs and results ----------------------------------------------------------------------------------------------------
