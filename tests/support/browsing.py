@@ -25,6 +25,7 @@ pytestmark = [
 expect = playwright.expect
 ALONE = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) == 1
 SLACK = float(os.environ.get("OPENWORK_TEST_SLACK", "1.5" if ALONE else "3"))  # more where the machine is shared
+expect.set_options(timeout=10_000 * SLACK)
 
 
 @pytest.fixture(scope="module")
