@@ -14,10 +14,13 @@ from dash import Dash, Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Name, Part, error, meter, part_of, store
+from app.components.polling import in_turn, poll
 from app.jobs import work
 from app.jobs.table import Job, job_table
 from app.links import local
 from probe.words import counted, duration
+
+_EVERY = 350  # milliseconds
 
 
 def slot(name: Name, key: str | None = None, shown: bool = True) -> html.Div:
@@ -30,7 +33,7 @@ def slot(name: Name, key: str | None = None, shown: bool = True) -> html.Div:
         [
             store(part_of(name, "key"), key),
             store(part_of(name, "done"), done),
-            dcc.Interval(id=part_of(name, "tick"), interval=350, disabled=over),
+            poll(part_of(name, "tick"), _EVERY, disabled=over),
             html.Div(state, id=part_of(name, "state"), className="ow-slot"),
         ],
         className="ow-slot-box",
@@ -46,6 +49,7 @@ def register_slot(app: Dash, name: Name) -> None:
         Output(part_of(name, "tick"), "disabled"),
         Input(part_of(name, "key"), "data"),
         Input(part_of(name, "tick"), "n_intervals"),
+        running=in_turn(part_of(name, "tick"), _EVERY),
         prevent_initial_call=True,
     )
     def follow(key: str | None, _: object):

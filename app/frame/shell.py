@@ -11,6 +11,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, 
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, copyable, error, icon, loading, title
+from app.components.polling import in_turn, poll
 from app.components.still import still
 from app.figures.dress import TEMPLATES
 from app.frame import search
@@ -48,7 +49,7 @@ def layout() -> dmc.MantineProvider:
         dcc.Store(id="page-title"),
         dcc.Store(id="sink"),
         dcc.Store(id="cancelled"),
-        dcc.Interval(id="poll", interval=_BUSY),
+        poll("poll", _BUSY),
         dmc.NotificationContainer(id="notices", position="bottom-right"),
     ]
     frame = dmc.AppShell(
@@ -263,12 +264,14 @@ def register_status(app: Dash) -> None:
         Input("poll", "n_intervals"),
         Input("cancelled", "data"),
         State("jobs", "data"),
+        running=in_turn("poll", _BUSY),
     )
     def status(_: int, __: object, before: Json | None):
         now = job_status()
+        every = _BUSY if now["active"] else _IDLE
         if now == before:
-            return no_update, no_update, no_update, no_update
-        return now, model_chip(now), job_chip(now), _BUSY if now["active"] else _IDLE
+            return no_update, no_update, no_update, every
+        return now, model_chip(now), job_chip(now), every
 
     @app.callback(
         Output("cancelled", "data"), Input({"type": "cancel", "job": ALL}, "n_clicks"), prevent_initial_call=True

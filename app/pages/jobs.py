@@ -12,6 +12,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from app.components.parts import Parts, copy_button, empty, loading, meter, panel, title
+from app.components.polling import in_turn, poll
 from app.components.slot import again_button, cancel, how_far
 from app.frame.shell import Page
 from app.jobs.repeat_job import can_repeat, repeat
@@ -21,6 +22,7 @@ from probe.artifacts.manifest import versions
 from probe.words import duration
 
 _SHOWN, _MOST = 15, 60  # ended jobs listed at first, and when all are asked for
+_EVERY = 1000  # milliseconds between questions about the jobs
 _LATE = 30 * 86400  # seconds after which a date says its year
 
 
@@ -33,7 +35,8 @@ def layout(query: dict[str, str]) -> Parts:
         html.Div(loading(120), id="jobs-ended"),
         dcc.Store(id="jobs-seen", data=["", ""]),
         dcc.Store(id="jobs-most", data=_MOST if query.get("all") else _SHOWN),
-        dcc.Interval(id="job-poll", interval=1000),
+        poll("job-poll", _EVERY),
+        poll("job-lines-poll", _EVERY),
     ]
 
 
@@ -116,6 +119,7 @@ def register(app: Dash) -> None:
         Input("cancelled", "data"),
         State("jobs-seen", "data"),
         State("jobs-most", "data"),
+        running=in_turn("job-poll", _EVERY),
     )
     def show(_: object, __: object, before: list[str], most: int):
         active, ended = job_table().active(), [j for j in job_table().all() if not j.active]
@@ -126,7 +130,8 @@ def register(app: Dash) -> None:
     @app.callback(
         Output({"type": "job-progress", "job": ALL}, "children"),
         Output({"type": "job-lines", "job": ALL}, "children"),
-        Input("job-poll", "n_intervals"),
+        Input("job-lines-poll", "n_intervals"),
+        running=in_turn("job-lines-poll", _EVERY),
         prevent_initial_call=True,
     )
     def advance(_: object):

@@ -1,11 +1,13 @@
 """A declared method in a real browser: asked by its form, shown, kept, found again, put beside another."""
 
 import re
+import time
 
 import pytest
 from browsing import SLACK, chromium, expect, pytestmark, site, tab
 from dash import Input, Output, dcc, html
 
+from app.components import slot
 from app.server.main import make_server
 from probe.artifacts.folder import place
 from probe.methods import catalogue
@@ -22,7 +24,20 @@ def sample(monkeypatch):
     monkeypatch.setattr(catalogue, "methods", lambda: known)
 
 
-def test_a_method_is_found_asked_shown_and_kept(tab, site, toy):
+def slow(monkeypatch) -> None:
+    """A server that is slower than a slot asks: its first answer is that the work runs still, each comes late."""
+    look, asked = slot._look, []
+
+    def late(key):
+        asked.append(key)
+        found = look(key) if len(asked) > 1 else (None, None, False)
+        time.sleep(2 * slot._EVERY / 1000)
+        return found
+
+    monkeypatch.setattr(slot, "_look", late)
+
+
+def test_a_method_is_found_asked_shown_and_kept(tab, site, toy, monkeypatch):
     import sample_method
 
     sample_method.count_tokens(toy, PROMPT, times=5).save(place("result", "mine"))
@@ -47,6 +62,7 @@ def test_a_method_is_found_asked_shown_and_kept(tab, site, toy):
     run.click()
     expect(tab.locator(".ow-slot .error")).to_contain_text("There is no layer 7")
     tab.get_by_label("Layers").fill("-1")
+    slow(monkeypatch)
     run.click()
     expect(finding).to_contain_text("layers [3]")
     expect(tab).to_have_url(re.compile(r"m=toy&prompt=[0-9a-f]{12}&layers=-1&times=3"))

@@ -4,11 +4,13 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from app.components.polling import LOST
 from app.components.slot import slot, waiting, waits_for
 from app.jobs import table as jobs
 from app.jobs import work
 from app.jobs.job import Job
 from app.methods.result_view import result_view
+from app.server.main import create_app
 
 KEY = work.key_of("test", "slot")
 
@@ -51,6 +53,16 @@ def test_work_that_ends_while_a_page_is_laid_out_without_it_is_told_later(home, 
     *_, box, _, panels = laid_out
     ticks = [child for child in box.children if child.id["type"] == "block-tick"]
     assert "ow-skeleton" in str(panels) and not ticks[0].disabled
+
+
+def test_every_poll_rests_while_it_is_answered_and_asks_for_one_thing(home):
+    """Without it a server slower than the poll is asked for ever: the browser drops an answer that a new asking overtook."""
+    callbacks = create_app().server.test_client().get("/_dash-dependencies").json
+    polls = [(i["id"], one) for one in callbacks for i in one["inputs"] if i["property"] == "n_intervals"]
+    names = [name for name, _ in polls]
+    assert len(names) > 8 and len(set(names)) == len(names)
+    for name, callback in polls:
+        assert callback["running"]["running"] == {f"{name}.interval": LOST}, name
 
 
 def test_work_that_ends_after_its_result_was_looked_for_is_asked_for_again(home, monkeypatch):

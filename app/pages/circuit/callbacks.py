@@ -12,6 +12,7 @@ from app import links
 from app.components import drawn, slot
 from app.components.drawn import Drawn
 from app.components.parts import Part, Parts
+from app.components.polling import in_turn
 from app.components.still import still
 from app.figures.linkgraph import edges_exchanged, link_figure
 from app.library.artifacts import is_registered
@@ -29,6 +30,8 @@ from circuits.graph.node_positions import Arrangement, arrange
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+WAITING = 600  # milliseconds between questions about a trace
 
 
 def waiting(name: str) -> Component:
@@ -119,6 +122,7 @@ def register_waiting(app: Dash) -> None:
         Output("url", "href", allow_duplicate=True),
         Input("waiting-poll", "n_intervals"),
         State("waiting-for", "data"),
+        running=in_turn("waiting-poll", WAITING),
         prevent_initial_call=True,
     )
     def follow(_: object, name: str | None):

@@ -7,6 +7,7 @@ from app import links
 from app.components.cards import outdated_note
 from app.components.inputs import choose
 from app.components.parts import Parts, icon, link_button, moved, title
+from app.components.polling import poll
 from app.figures.dress import worn
 from app.frame.shell import Page
 from app.jobs import work
@@ -17,7 +18,7 @@ from app.library.models import models, short_model
 from app.methods.method_jobs import found as result
 from app.methods.method_jobs import maker_of
 from app.pages.circuit import components
-from app.pages.circuit.callbacks import connected, plotted, register, shown_rows, starting_node, waiting
+from app.pages.circuit.callbacks import WAITING, connected, plotted, register, shown_rows, starting_node, waiting
 from app.pages.circuit.editing import subgraph_panel
 from app.pages.circuit.panels import link_panels, made_panel, nodes_panel, shares
 from app.pages.circuit.pinned import marks_data
@@ -43,7 +44,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
         return [
             title("Tracing", eyebrow="Circuit"),
             dcc.Store(id="waiting-for", data=name),
-            dcc.Interval(id="waiting-poll", interval=600),
+            poll("waiting-poll", WAITING),
             html.Div(waiting(name), id="waiting"),
         ]
     found = shown_graph(name)

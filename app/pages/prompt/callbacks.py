@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 
 from app.components import drawn
 from app.components.parts import error, stat
+from app.components.polling import in_turn
 from app.components.slot import waiting
 from app.figures.dress import MONO, dress, tilt
 from app.figures.heads import pattern_figure
@@ -25,6 +26,7 @@ from probe.model.unit_names import unit_name
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+EVERY = 500  # milliseconds between questions about the readings
 FEW = 16  # layers; the lens of fewer is lower than what stands beside it
 BESIDE = 9  # positions; a wider lens gets the whole page, with what follows it below
 
@@ -73,6 +75,7 @@ def register_reading(app: Dash) -> None:
         State("prompt-args", "data"),
         State("ready", "data"),
         State("selection", "data"),
+        running=in_turn("reading-poll", EVERY),
         prevent_initial_call="initial_duplicate",
     )
     def follow(_: object, args: dict[str, str], ready: dict[str, bool], selection: Selection | None):

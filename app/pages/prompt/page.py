@@ -5,11 +5,12 @@ from dash import dcc, html
 from app import links
 from app.components import drawn
 from app.components.parts import Parts, link_button, panel, title
+from app.components.polling import poll
 from app.frame.shell import Page
 from app.jobs.readings import start_reading
 from app.library import prompts
 from app.library.models import require_offered, short_model
-from app.pages.prompt.callbacks import register
+from app.pages.prompt.callbacks import EVERY, register
 from app.pages.prompt.links import circuit_rows, circuits_of, compare_menu, link_bar
 from app.pages.prompt.panels import panels
 from app.pages.prompt.trace import trace_menu
@@ -26,7 +27,7 @@ def layout(identity: str, query: dict[str, str]) -> Parts:
     return [
         dcc.Store(id="prompt-args", data={"id": identity, "model": model}),
         dcc.Store(id="ready", data={}),
-        dcc.Interval(id="reading-poll", interval=500),
+        poll("reading-poll", EVERY),
         dcc.Store(id="selection", data=selection),
         title(
             prompt.text,

@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from app.components import drawn
 from app.components.parts import Parts, copyable, empty, panel, title
+from app.components.polling import in_turn, poll
 from app.components.snippets import snippets
 from app.figures.dress import worn
 from app.frame.shell import Page
@@ -15,6 +16,8 @@ from app.pages.training.runs_table import chosen_from, run_rows
 from app.pages.training.work import all_runs
 from app.selection import Selection
 from probe.training.run_logs.runs_on_disk import TrainingRun
+
+_EVERY = 2000  # milliseconds between questions about the runs
 
 
 def layout(query: dict[str, str]) -> Parts:
@@ -42,7 +45,7 @@ def _runs(there: list[TrainingRun], query: dict[str, str]) -> Parts:
         dcc.Store(id="training-chosen", data=chosen),
         dcc.Store(id="training-mark", data=_mark(there, chosen)),
         dcc.Store(id="training-kept"),
-        dcc.Interval(id="training-poll", interval=2000, disabled=still),
+        poll("training-poll", _EVERY, disabled=still),
         panel(
             "Runs",
             drawn.rows("training-runs", 380, listed),
@@ -97,6 +100,7 @@ def register(app: Dash) -> None:
         State("training-mark", "data"),
         State("selection", "data"),
         State("scheme", "data"),
+        running=in_turn("training-poll", _EVERY),
         prevent_initial_call=True,
     )
     def follow(chosen: list[str], _: object, before: list[object], selection: Selection, scheme: str):

@@ -8,6 +8,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from app import links
 from app.components.cards import outdated_note
 from app.components.parts import Parts, copyable, icon, link_button, title
+from app.components.polling import in_turn, poll
 from app.components.slot import waiting
 from app.components.snippets import snippets
 from app.figures.dress import worn
@@ -18,6 +19,8 @@ from app.pages.training.work import resume, run_of
 from app.selection import Selection
 from probe.training.run_logs.runs_on_disk import TrainingRun
 from probe.training.training_request import asked_of
+
+_EVERY = 1500  # milliseconds between questions about the run
 
 
 def layout(name: str, query: dict[str, str]) -> Parts:
@@ -32,7 +35,7 @@ def layout(name: str, query: dict[str, str]) -> Parts:
             dcc.Store(id=i, data=d)
             for i, d in {"selection": selection, "run-name": name, "run-mark": live.mark([run])}.items()
         ),
-        dcc.Interval(id="run-poll", interval=1500, disabled=idle),
+        poll("run-poll", _EVERY, disabled=idle),
         title(name, eyebrow=f"Training run · {run.state}", actions=_actions(run)),
         html.Div(_job(name), id="run-job"),
         *_problem(run),
@@ -104,6 +107,7 @@ def register(app: Dash) -> None:
         State("run-mark", "data"),
         State("selection", "data"),
         State("scheme", "data"),
+        running=in_turn("run-poll", _EVERY),
         prevent_initial_call=True,
     )
     def follow(_: object, name: str, before: list[Any], selection: Selection, scheme: str):
