@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import SLACK, chromium, expect, kept, loaded, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, store_graph, units_of
 
@@ -38,7 +38,7 @@ def read_prompt(tokens: list[str], text: str) -> str:
 
 def test_first_page_is_quick_and_complete(tab, site):
     start = time.perf_counter()
-    tab.goto(site + "/")
+    loaded(tab, site + "/")
     expect(tab.get_by_role("heading", name="See the movement")).to_be_visible()
     assert time.perf_counter() - start < FIRST_PAGE * SLACK
     expect(tab.get_by_text("one <b>two").first).to_be_visible()
@@ -87,7 +87,7 @@ def test_colour_scheme_is_kept_and_figures_follow(tab, site):
 def test_figures_are_dark_from_the_start_where_the_system_is(tab, site):
     """No toggle is pressed: the first figure must already wear the scheme that the page took from the system."""
     tab.emulate_media(color_scheme="dark")
-    tab.goto(site + read_prompt(["a", " b"], "dark system"))
+    loaded(tab, site + read_prompt(["a", " b"], "dark system"))
     expect(tab.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
     expect(tab.locator("#lens-figure .ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
 

@@ -1,7 +1,7 @@
 """The pages on models of other block shapes: parallel blocks, post-norms, QK-norm, grouped queries, ungated MLPs, soft-caps."""
 
 import pytest
-from browsing import SLACK, chromium, expect, gone_to, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, gone_to, kept, pytestmark, site, tab
 from tiny import tiny
 
 import circuits
@@ -31,7 +31,7 @@ def served(request, site):
 
 def test_every_page_of_a_model_fills(served, site, tab):
     name, graph = served
-    tab.goto(site)
+    tab.goto(site + "/")
     clean, corrupted = (prompts.store(text, name).id for text in (PROMPT, OTHER))
     for address, *filled in (
         (links.prompt_page(clean, name), "#strip .ow-tok", ".ow-thumbs canvas", "#units .ow-row, #units tr"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, kept, pytestmark, site, tab
 from component_scores import scores_on
 from every_kind import every_kind, exported
 from foreign_graphs import circuit_tracer

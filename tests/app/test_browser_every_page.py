@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import whole_home
-from browsing import SLACK, chromium, expect, gone_to, pytestmark, tab
+from browsing import SLACK, chromium, expect, gone_to, kept, loaded, pytestmark, tab
 from browsing import site as empty_site
 from records import lens_of
 
@@ -34,11 +34,8 @@ def pages(site) -> dict[str, str]:
 
 
 def opened(tab, address: str) -> None:
-    """The page at rest; without loading the scripts again where they are there."""
-    if tab.url == "about:blank":
-        tab.goto(address)
-    else:
-        gone_to(tab, address)
+    """The page at rest."""
+    tab.goto(address)
     tab.wait_for_function(RESTING, timeout=20_000 * SLACK)
 
 
@@ -195,7 +192,8 @@ def test_popouts_close_by_escape_and_by_a_press_elsewhere(tab, site, pages):
 
 
 def test_the_first_stop_skips_the_frame(tab, site):
-    opened(tab, site + "/jobs")
+    loaded(tab, site + "/jobs")
+    expect(tab.locator("#jobs-active")).to_be_visible()
     tab.keyboard.press("Tab")
     expect(tab.get_by_role("link", name="Skip to the page")).to_be_focused()
     tab.keyboard.press("Enter")

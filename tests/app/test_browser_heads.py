@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, kept, pytestmark, site, tab
 
 from app.library import prompts
 

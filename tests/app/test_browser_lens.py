@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, kept, pytestmark, site, tab
 
 from app.library import prompts
 

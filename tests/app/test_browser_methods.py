@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, site, tab
+from browsing import SLACK, chromium, expect, kept, pytestmark, site, tab
 from dash import Input, Output, dcc, html
 
 from app.components import slot

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import SLACK, chromium, expect, kept, pytestmark, tab
 from browsing import site as empty_site
 
 import circuits

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import chromium, expect, pytestmark, tab
+from browsing import chromium, expect, kept, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, heads_of, lens_of, units_of
 

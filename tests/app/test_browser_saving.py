@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from browsing import chromium, expect, pytestmark, site, tab
+from browsing import chromium, expect, kept, pytestmark, site, tab
 from records import HOSTILE, heads_of, lens_of, units_of
 
 from app.library import prompts, recent_records

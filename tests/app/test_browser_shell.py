@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from browsing import chromium, expect, pytestmark, site, tab
+from browsing import chromium, expect, kept, loaded, pytestmark, site, tab
 from damaged import MARKUP, fill
 from records import heads_of, lens_of, store_graph, units_of
 
@@ -126,7 +126,7 @@ def test_the_registry_of_keys_keeps_its_word(tab, site):
     tab.goto(site + "/jobs")
     expect(tab.locator("h1")).to_have_text("Jobs")
     tab.evaluate(
-        """() => { const ow = window.openwork; window.seen = [];
+        """() => { const ow = window.openwork; window.seen = []; window.soiled = true;
         window.back = ow.key("p", "here", () => { window.seen.push("p"); }, { page: "/jobs" });
         ow.key("p", "elsewhere", () => { window.seen.push("wrong"); }, { page: /^\\/lens/ });
         ow.key("g", "declines", () => { window.seen.push("g"); return false; }, { page: "/jobs" });
@@ -331,7 +331,7 @@ def test_still_parts_stand_in_the_page_as_they_would_by_themselves(tab, site, mo
         if name == "by themselves":
             monkeypatch.setattr(shell, "still", lambda part: part)
         for path in paths:
-            tab.goto(site + path)
+            loaded(tab, site + path)
             expect(tab.locator("h1")).to_be_visible()
             expect(tab.locator(".ow-skeleton")).to_have_count(0)
             tab.wait_for_load_state("networkidle")

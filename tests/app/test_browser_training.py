@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browsing import chromium, expect, pytestmark, tab
+from browsing import chromium, expect, kept, loaded, pytestmark, tab
 from browsing import site as empty_site
 
 from app.cli import run
@@ -182,7 +182,7 @@ def test_a_log_that_grows_is_followed(tab, site):
 
 def test_dark_curves(tab, site):
     tab.emulate_media(color_scheme="dark")
-    tab.goto(site + "/training?runs=alpha")
+    loaded(tab, site + "/training?runs=alpha")
     expect(curves(tab).locator(".ytick text").first).to_have_css("fill", "rgb(180, 188, 200)")
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from big_table import big_table
-from browsing import SLACK, chromium, expect, pytestmark, tab
+from browsing import SLACK, chromium, expect, kept, loaded, pytestmark, tab
 from browsing import site as empty_site
 from records import HOSTILE, store_graph
 
@@ -278,7 +278,7 @@ def test_a_table_is_built_from_a_button(tab, site):
 def test_other_pages_do_not_load_the_grid(tab, site):
     asked = []
     tab.on("request", lambda r: asked.append(r.url))
-    tab.goto(site + "/units")
+    loaded(tab, site + "/units")
     expect(tab.locator("h1")).to_have_text("Neurons and features")
     assert not [u for u in asked if "ag_grid" in u]
     tab.locator(".ow-card", has_text="wide").click()
@@ -288,7 +288,7 @@ def test_other_pages_do_not_load_the_grid(tab, site):
 
 def test_figures_and_grid_follow_the_scheme(tab, site):
     tab.emulate_media(color_scheme="dark")
-    tab.goto(site + "/units/table/wide")
+    loaded(tab, site + "/units/table/wide")
     expect(rows(tab).first).to_have_css("background-color", "rgb(25, 29, 36)")
     expect(tab.locator("#ub-density .xtick text").first).to_have_css("fill", "rgb(180, 188, 200)")
     tab.locator("#toggle").click()

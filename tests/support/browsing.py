@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -46,31 +47,68 @@ def chromium():
     """One profile for a file's tests: scripts are fetched and compiled once. What a page stored goes with its tab."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser.new_context(viewport={"width": 1440, "height": 900})
+        yield browser.new_context(viewport=WINDOW)
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def kept(chromium) -> list:
+    """The tab of the file's last test, where it left it as it found it."""
+    return []
+
+
 @pytest.fixture
-def tab(chromium):
-    """A page that must not complain and must not ask anybody else."""
-    page = chromium.new_page()
+def tab(chromium, kept):
+    """A page that must not complain and must not ask anybody else. It goes on where the last test of the file was: `goto` leads
+    to another page of the dashboard without loading it all anew, `loaded` does that."""
+    page = kept.pop() if kept else chromium.new_page()
     page.set_default_timeout(20_000)
     complaints, requests = [], []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: complaints.append(str(e)))
-    page.on("request", lambda r: requests.append(r.url))
+    watch = {
+        "console": lambda m: complaints.append(m.text) if m.type == "error" else None,
+        "pageerror": lambda e: complaints.append(str(e)),
+        "request": lambda r: requests.append(r.url),
+    }
+    for event, heard in watch.items():
+        page.on(event, heard)
+    loading, page.goto = page.goto, lambda address: gone_to(page, address)
     yield page
-    if page.url.startswith("http"):
-        page.evaluate("() => localStorage.clear()")
+    page.goto = loading
+    at_rest = page.url.startswith("http") and not complaints and page.evaluate(LEFT)
     chromium.clear_cookies()
-    page.close()
+    for event, heard in watch.items():
+        page.remove_listener(event, heard)
+    if at_rest:
+        page.unroute_all()
+        page.set_viewport_size(WINDOW)
+        kept.append(page)
+    else:
+        page.close()
     assert not complaints, complaints
     outside = [u for u in requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", u)]
     assert not outside, outside
 
 
+WINDOW = {"width": 1440, "height": 900}
+LEFT = """() => {
+  localStorage.clear();
+  const light = document.documentElement.getAttribute("data-mantine-color-scheme") === "light";
+  return light && !window.soiled && !!document.querySelector("#page h1");
+}"""
+
+
+def loaded(tab, address: str) -> None:
+    """The page with all its scripts, as one who comes."""
+    type(tab).goto(tab, address)
+
+
 def gone_to(tab, address: str) -> None:
-    """The page has arrived, perhaps not all that is on it; without loading the scripts again."""
+    """The page has arrived, perhaps not all that is on it; without loading the scripts again where they are there and it is
+    another page."""
+    here, there = urlsplit(tab.url), urlsplit(address)
+    if here.netloc != there.netloc or here.path == (there.path or "/"):
+        loaded(tab, address)
+        return
     before = tab.locator("#page").get_attribute("data-arrived") or ""
     tab.evaluate("(path) => window.openwork.go(path)", address[address.index("/", 8) :])
     expect(tab.locator("#page")).not_to_have_attribute("data-arrived", before)
