@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from circuits import eap, eap_ig, known_circuit
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve import FaithfulnessCurve
-from scripts.edge_methods import banded, correlations, even, numbers, told
+from scripts.edge_methods import banded, correlations, even, exact_part, numbers, told
 
 LAYOUT = Layout(inputs=["input"], heads=[4, 4, 4], kv_heads=[4, 4, 4], parallel=[False] * 3)
 TOTAL = int(LAYOUT.edges.sum())
@@ -74,13 +75,36 @@ def test_the_parts_run_on_a_toy():
     from probe.model.load import load_model
 
     asked = {"task": "greater-than", "seed": 0, "points": 2, "pairs": 2, "held_out": 2, "random": 1, "rule": "top"}
-    given = SimpleNamespace(**asked, exact_pairs=1, edges=40, banded=20, part=["curves", "exact", "unseen"])
+    given = SimpleNamespace(**asked, exact_pairs=1, edges=40, banded=20, part=["curves", "exact", "unseen", "rules"])
     found = numbers(load_model("toy"), given)
     assert (
         found["exact"]["pairs"] == 1
-        and found["exact"]["even"]["edges"] == 40
-        and 15 <= found["exact"]["bands"]["edges"] <= 20
+        and found["exact"]["even, clean"]["edges"] == 40
+        and 15 <= found["exact"]["bands, both ends"]["edges"] <= 20
     )
     curves = found["curves"]
     assert set(curves) == {"random CMD", "EAP", "EAP-IG"} and "unseen" not in found
     assert curves["EAP"]["f"][1.0] == pytest.approx(1, abs=1e-3)
+    small = found["rules"]["held out"]
+    assert set(small) == {"EAP", "EAP-IG", "EAP-IG, 4 points", "EAP-IG, 8 points", "EAP-IG of the tested pairs"}
+    assert all(len(ways) == 8 and set(ways["top"]) == {"0.01", "0.02", "0.05"} for ways in small.values())
+
+
+@pytest.mark.parametrize("name", ["linear", "or-gate"])
+def test_effects_at_both_ends_by_construction(name):
+    """Of a linear model they are the same; an arm of an OR gate is not missed in the clean run and is enough in the corrupted
+    one, so its effect there is twice what a path from one to the other says, and their mean is that."""
+    known = known_circuit(name)
+    both = {"EAP": eap(known.model, known.pairs), "EAP-IG": eap_ig(known.model, known.pairs, steps=20)}
+    given = SimpleNamespace(exact_pairs=1, seed=0, edges=len(both["EAP"].edges), banded=10)
+    found = exact_part(known.model, known.pairs, both, given)
+    said = {
+        end: {who: found[f"even, {end}"][who]["pearson"] for who in both} for end in ("clean", "restored", "both ends")
+    }
+    assert said["clean"]["EAP"] == pytest.approx(1, abs=1e-3) and said["both ends"]["EAP-IG"] == pytest.approx(
+        1, abs=1e-3
+    )
+    if name == "linear":
+        assert min(said["restored"].values()) == pytest.approx(1, abs=1e-3)
+    else:
+        assert said["restored"]["EAP"] < 0.9 and said["clean"]["EAP-IG"] < 0.9
