@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
 N = 16
-"""Pairs of each half, where the study does not ask for fewer."""
+"""Pairs of each half, where the study does not ask for more or for fewer."""
 ROWS = 64
 """Prompts in one pass."""
 _SPARE = 3
@@ -37,9 +37,10 @@ class Halves:
     tested: Pairs
 
     @classmethod
-    def of(cls, bench: Bench, task: str, **settings: Any) -> "Halves":
-        """Both halves. BadInput where the model cannot be asked the task, or does it no better than chance."""
-        n = bench.scale.prompts or N
+    def of(cls, bench: Bench, task: str, n: int = N, **settings: Any) -> "Halves":
+        """Both halves, of `n` pairs each at most. BadInput where the model cannot be asked the task, or does it no better than
+        chance."""
+        n = bench.scale.prompts or n
         drawn = task_pairs(bench.model, task, 2 * _SPARE * n, seed=bench.scale.seed, **settings)
         right = leads(bench.model, drawn) > 0
         bench.step(len(drawn) / n)

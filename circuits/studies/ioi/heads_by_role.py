@@ -24,6 +24,9 @@ from circuits.studies.ioi.prompts import TEMPLATES, places_of
 from circuits.studies.study import Bench
 from probe.tasks.pairs import Pairs
 
+PAIRS = 48
+"""Of each half. A model that does the task barely leads by little, and shares of little need many pairs."""
+
 
 class Half:
     """One half of the pairs, read."""
@@ -61,7 +64,7 @@ class Roles(Examined):
     """The heads of each role. Both halves are drawn, and the model asked whether it does the task, when this is made."""
 
     def __init__(self, bench: Bench):
-        halves = Halves.of(bench, "ioi", templates=TEMPLATES, corruption="abc")
+        halves = Halves.of(bench, "ioi", PAIRS, templates=TEMPLATES, corruption="abc")
         super().__init__(bench, halves)
         self.found, self.tested = Half(bench, halves.found), Half(bench, halves.tested)
 
