@@ -25,7 +25,7 @@ from circuits.studies.prism.scenarios import EXACT, GUESSWORK, HEURISTICS, MODEL
 from circuits.studies.study import Bench, Found, Line, Lines, Table
 from probe.errors import BadInput
 
-N = 6
+N = 12
 """Completions of each scenario."""
 DRAWS, NOISE, TRIED = 2, 3.0, 24
 """Draws of the noise, its size, and how many completions are tried at most: those whose noise changes nothing are passed over."""
