@@ -11,7 +11,8 @@ from probe.errors import BadInput
 from probe.methods import tool
 from probe.plain_values import takes_fields
 from probe.progress import SILENT, Progress
-from probe.text.model_samples import SampleConfig, SampledText, SamplePlan, plan_sample, sample_text
+from probe.text.drawn_documents import SampleConfig
+from probe.text.model_samples import SampledText, SamplePlan, plan_sample, sample_text
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -25,7 +26,7 @@ def sample_name() -> str:
 def plan_draw_sample(model: "TransformerBridge", tokens: int = 50_000, **config: Any) -> SamplePlan:
     """What `draw_sample` would take."""
     settings = SampleConfig(**config)
-    return plan_sample(model, math.ceil(tokens / settings.length), length=settings.length, batch=settings.batch)
+    return plan_sample(model, math.ceil(tokens / settings.length), config=settings)
 
 
 @tool("sample", leaves="text", plan="plan_draw_sample", named="sample_name")

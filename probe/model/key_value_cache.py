@@ -38,12 +38,12 @@ def hand_over(model: "TransformerBridge") -> None:
         module.register_forward_pre_hook(_renaming(_NAME), with_kwargs=True)
         module.register_forward_hook(_let_go)
     for theirs in (model.original_model, *(module.original_component for module in bridges)):
-        if theirs is not None and (name := _name_in(theirs)) is not None:
+        if theirs is not None and (name := name_in(theirs)) is not None:
             theirs.register_forward_pre_hook(_renaming(name), with_kwargs=True)
     _ready.add(model)
 
 
-def _name_in(theirs: nn.Module) -> str | None:
+def name_in(theirs: nn.Module) -> str | None:
     """What a module of transformers calls the cache."""
     known = inspect.signature(theirs.forward).parameters
     return next((name for name in (_NAME, "cache", "layer_past") if name in known), None)
@@ -106,6 +106,15 @@ class NextToken:
         if self.cached:
             _require_kept(self.kept, ids.shape[1])
         return logits[:, -1]
+
+    def keep(self, rows: Int[Tensor, " row"]) -> bool:
+        """Go on with these rows alone; False where what the model keeps cannot be parted, and all have to go on."""
+        if self.kept is not None and self.cached:
+            plain = len(layers_with("pattern", self.model)) == int(self.model.cfg.n_layers)
+            if not plain or not hasattr(self.kept, "batch_select_indices"):
+                return False
+            self.kept.batch_select_indices(rows.to(self.model.cfg.device))
+        return True
 
 
 _right: "WeakKeyDictionary[TransformerBridge, bool]" = WeakKeyDictionary()

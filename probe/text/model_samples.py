@@ -3,19 +3,17 @@
     sampled = sample_text(model, place("text", "own"), n_documents=1000, length=256, seed=0)
     rows = tokenize(model, corpus("sample:own"))
 
-Document i is drawn token by token from the model's own distribution, starting from the beginning-of-text token, with a stream
-of random numbers made from (seed, i) alone: neither the batch nor what was drawn before can change it (but for a draw that falls
-on a border within the rounding of the logits, which differs between machines and batches by about one in a million). A document
-ends at `length` tokens or at a special token. What is done is kept batch by batch, so a killed run is continued and ends with
-the same file.
+Document i is drawn token by token from the model's own distribution, from the beginning-of-text token on, or from the
+first tokens of a document of some source (`start`), which are then its first. Its stream of random numbers is made from (seed, i)
+alone: neither the batch nor what was drawn before can change it (but for a draw that falls on a border within the rounding of the
+logits, which differs between machines and batches by about one in a million). A document ends when `length` tokens were drawn, or
+at a special token. What is done is kept batch by batch, so a killed run is continued and ends with the same file.
 """
 
-import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from probe.artifacts.json import write_json
 from probe.artifacts.locks.claims import claim
@@ -24,14 +22,14 @@ from probe.artifacts.names import as_path, partial
 from probe.artifacts.renames import discard
 from probe.artifacts.schemas import fields, number, several, text, whole
 from probe.artifacts.untrusted import read_json, reading, sealed, unsealed
-from probe.doc import Doc
 from probe.errors import BadInput, Unavailable
+from probe.memory import require
+from probe.model.continuing.texts import Texts
 from probe.model.fingerprint import stamp
-from probe.plain_values import Settings, takes_fields
-from probe.progress import SILENT, Progress, Step
+from probe.plain_values import takes_fields
+from probe.progress import SILENT, Progress
 from probe.show.record import Record
-from probe.text.display import tokenizer_of
-from probe.text.sampling import draw
+from probe.text.drawn_documents import Drawn, SampleConfig
 from probe.words import counted, estimate, size
 
 if TYPE_CHECKING:
@@ -39,13 +37,11 @@ if TYPE_CHECKING:
 
 TEXT = "text.parquet"
 _SETTINGS = "settings.json"
-_SLACK = 64 << 20
-"Bytes of buffers that no formula counts."
 
 
 @dataclass(frozen=True)
 class SampledText(Record):
-    """A stored sample. nats_per_token: mean surprise of the model at its own tokens, at temperature 1."""
+    """A stored sample. nats_per_token: mean surprise of the model at the tokens it drew, at temperature 1."""
 
     folder: Path
     n_documents: int
@@ -82,20 +78,6 @@ class SamplePlan(Record):
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class SampleConfig(Settings):
-    """How text is drawn from a model."""
-
-    length: Annotated[int, Doc(least=1)] = 256
-    "Tokens of a document, at most."
-    temperature: Annotated[float, Doc(above=0)] = 1.0
-    "What logits are divided by before a token is drawn; 1 is the model's own distribution."
-    seed: Annotated[int, Doc(least=0)] = 0
-    "Of the draws; each document has its own."
-    batch: Annotated[int, Doc(least=1)] = 32
-    "Documents drawn side by side."
-
-
 @takes_fields("config", SampleConfig)
 def sample_text(
     model: "TransformerBridge",
@@ -115,29 +97,29 @@ def sample_text(
     >>> sampled.n_documents
     2
     """
-    folder, start = as_path(folder), time.perf_counter()
-    settings = _settings(model, n_documents, config)
+    folder, began = as_path(folder), time.perf_counter()
+    drawn = Drawn.of(model, n_documents, config)
     with claim(folder):
         if folder.exists():
-            return _finished(folder, settings, resume)
-        _draw_all(model, folder, settings, _scratch(folder, settings, resume), progress, start)
+            return _finished(folder, drawn.settings, resume)
+        require(drawn.memory_bytes(), f"A batch of {drawn.config.batch} documents", model.cfg.device)
+        scratch = _scratch(folder, drawn.settings, resume)
+        _draw_all(drawn, scratch, progress)
+        _finish(drawn, folder, scratch, time.perf_counter() - began)
     return open_sample(folder)
 
 
-def _draw_all(
-    model: "TransformerBridge", folder: Path, settings: dict[str, Any], scratch: Path, progress: Progress, start: float
-) -> None:
-    """Draw what is not drawn yet, batch by batch, and store the whole."""
-    n_documents, length, batch = (settings[name] for name in ("documents", "length", "batch"))
-    with progress.stage("sample", n_documents * length, "tok") as step:
-        for group in _groups(n_documents, batch):
-            path = scratch / _name(group)
+def _draw_all(drawn: Drawn, scratch: Path, progress: Progress) -> None:
+    """Draw what is not drawn yet, batch by batch."""
+    texts: Texts | None = None
+    with progress.stage("sample", drawn.tokens, "tok") as step:
+        for batch in drawn.batches:
+            path = scratch / _name(batch)
             if _rows(path) is None:
-                drawn = _group(model, group, length, settings["temperature"], settings["seed"], step)
-                write_json(path, sealed({"rows": drawn}))
+                texts = texts or Texts(drawn.model)
+                write_json(path, sealed({"rows": drawn.rows(texts, batch, step)}))
             else:
-                step(len(group) * length)
-    _finish(model, folder, scratch, settings, time.perf_counter() - start)
+                step(len(batch) * drawn.config.length)
 
 
 def open_sample(folder: Path | str) -> SampledText:
@@ -147,48 +129,24 @@ def open_sample(folder: Path | str) -> SampledText:
         return SampledText(Path(folder), facts["n_documents"], facts["n_tokens"], facts["nats_per_token"])
 
 
+@takes_fields("config", SampleConfig)
 def plan_sample(
-    model: "TransformerBridge", n_documents: int, *, length: int = 256, batch: int = 32, steps: int = 4
+    model: "TransformerBridge", n_documents: int, *, config: SampleConfig = SampleConfig(), steps: int = 4
 ) -> SamplePlan:
     """Estimate time, memory and disk; draws `steps` tokens of one batch and keeps nothing."""
-    _settings(model, n_documents, SampleConfig(length=length, batch=batch))
-    size = min(batch, n_documents)
-    list(draw(model, range(size), 1))  # the first pass also pays for what is set up once
-    start = time.perf_counter()
-    list(draw(model, range(size), min(steps, length)))
-    each = (time.perf_counter() - start) / min(steps, length)
-    c = model.cfg
-    kept = (
-        2 * c.n_layers * (getattr(c, "n_key_value_heads", None) or c.n_heads) * c.d_head * 4 * length
-    )  # keys and values; half as much again, since with every token they are copied and leave holes
+    drawn = Drawn.of(model, n_documents, config)
     return SamplePlan(
         documents=n_documents,
-        most_tokens=n_documents * length,
-        memory_bytes=_SLACK + size * (3 * kept // 2 + 3 * 8 * c.d_vocab),
-        disk_bytes=n_documents * length * 6,
-        seconds=each * length * math.ceil(n_documents / batch),
+        most_tokens=drawn.tokens,
+        memory_bytes=drawn.memory_bytes(),
+        disk_bytes=drawn.tokens * 6,
+        seconds=drawn.seconds(steps),
     )
 
 
-def _groups(n_documents: int, batch: int) -> Iterator[range]:
-    for first in range(0, n_documents, batch):
-        yield range(first, min(first + batch, n_documents))
-
-
-def _group(
-    model: "TransformerBridge", group: range, length: int, temperature: float, seed: int, step: Step
-) -> list[dict[str, Any]]:
-    """The documents of one batch as rows."""
-    rows, tokenizer = [], tokenizer_of(model)
-    for index, (ids, nats) in zip(group, draw(model, group, length, temperature, seed, step=step), strict=True):
-        text = tokenizer.decode(ids, clean_up_tokenization_spaces=False).rstrip("\ufffd")  # a character cut in half
-        rows.append({"id": f"{index:08d}", "text": text, "tokens": ids, "nats": float(sum(nats))})
-    return rows
-
-
-def _name(group: range) -> str:
+def _name(batch: range) -> str:
     """The file of a batch."""
-    return f"{group.start:08d}.json"
+    return f"{batch.start:08d}.json"
 
 
 def _rows(path: Path) -> list[dict[str, Any]] | None:
@@ -201,31 +159,6 @@ def _rows(path: Path) -> list[dict[str, Any]] | None:
 
 
 _ROW = fields({"id": text, "text": text, "tokens": several(whole(0, 2**31 - 1)), "nats": number()})
-
-
-def _settings(model: "TransformerBridge", n_documents: int, config: SampleConfig) -> dict[str, Any]:
-    """What decides a sample; BadInput for what cannot be."""
-    length, temperature, seed, batch = config.length, config.temperature, config.seed, config.batch
-    if min(n_documents, length, batch) < 1 or not 0 < temperature < math.inf or seed < 0:
-        raise BadInput(
-            f"A sample needs at least one document, one token and a batch of one, a temperature above 0 and a seed of 0 or more; "
-            f"got {n_documents} documents of {length} tokens, batch {batch}, temperature {temperature}, seed {seed}."
-        )
-    longest = getattr(model.cfg, "n_ctx", None)
-    if longest and length + 1 > longest:
-        raise BadInput(
-            f"Documents of {length} tokens and their first one do not fit: this model reads at most {longest}."
-        )
-    weights, tokenizer = stamp(model).weights, stamp(model).tokenizer
-    return {
-        "documents": n_documents,
-        "length": length,
-        "temperature": temperature,
-        "seed": seed,
-        "batch": batch,
-        "weights": weights,
-        "tokenizer": tokenizer,
-    }
 
 
 def _scratch(folder: Path, settings: dict[str, Any], resume: bool) -> Path:
@@ -245,7 +178,8 @@ def _scratch(folder: Path, settings: dict[str, Any], resume: bool) -> Path:
 
 
 def _same(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None:
-    differing = [f"{k} was {old.get(k)} and is now {v}" for k, v in new.items() if old.get(k) != v]
+    both = [k for k in {**new, **old} if old.get(k) != new.get(k)]
+    differing = [f"{k} was {old.get(k)} and is now {new.get(k)}" for k in both]
     if differing:
         raise BadInput(
             f"{folder} was begun with other settings ({'; '.join(differing)}). Use the same, or another name."
@@ -257,19 +191,21 @@ def _finished(folder: Path, settings: dict[str, Any], resume: bool) -> SampledTe
         raise BadInput(
             f"{folder} exists already. Choose another name, delete it, or resume to open it if it is the same."
         )
-    _same(read_manifest(folder, "text").config, settings, folder)
+    _same(
+        {**read_manifest(folder, "text").config, "batch": settings["batch"]}, settings, folder
+    )  # they are the same in any batch
     return open_sample(folder)
 
 
-def _finish(model: "TransformerBridge", folder: Path, scratch: Path, settings: dict[str, Any], seconds: float) -> None:
+def _finish(drawn: Drawn, folder: Path, scratch: Path, seconds: float) -> None:
     """Put the batches together into one table and clear the scratch folder."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    paths = [scratch / _name(group) for group in _groups(settings["documents"], settings["batch"])]
+    paths, settings = [scratch / _name(batch) for batch in drawn.batches], drawn.settings
     rows = [row for path in paths for row in _rows(path) or []]
     tokens = sum(len(row["tokens"]) for row in rows)
-    nats = sum(row["nats"] for row in rows) / max(tokens, 1)
+    nats = sum(row["nats"] for row in rows) / max(tokens - sum(map(len, drawn.given)), 1)
     table = pa.table(
         {
             "id": [row["id"] for row in rows],
@@ -278,7 +214,7 @@ def _finish(model: "TransformerBridge", folder: Path, scratch: Path, settings: d
         }
     )
     facts = {"n_documents": len(rows), "n_tokens": tokens, "nats_per_token": nats, "seconds": seconds}
-    manifest = Manifest("text", folder.name, stamp(model), seed=settings["seed"], config=settings, facts=facts)
+    manifest = Manifest("text", folder.name, stamp(drawn.model), seed=settings["seed"], config=settings, facts=facts)
     with writing(folder, manifest) as beside:
         pq.write_table(table, beside / TEXT, compression="zstd")
     discard(scratch)

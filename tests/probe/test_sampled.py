@@ -11,6 +11,7 @@ from tiny import tiny
 from probe.artifacts.folder import place
 from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput, Cancelled
+from probe.model.continuing.texts import Texts
 from probe.progress import Watched
 from probe.text.documents import corpus
 from probe.text.model_samples import TEXT, open_sample, plan_sample, sample_text
@@ -26,13 +27,14 @@ def ids_of(model, documents: range, length: int = 12, **options) -> list[list[in
 def test_keeping_keys_and_values_changes_nothing(name: str) -> None:
     model = tiny(name)
     drawn = list(draw(model, range(6), 12))
-    for (ids, nats), (again, wanted) in zip(drawn, draw(model, range(6), 12, cached=False), strict=True):
+    for (ids, nats), (again, wanted) in zip(drawn, draw(Texts(model, cached=False), range(6), 12), strict=True):
         assert ids == again
         np.testing.assert_allclose(nats, wanted, rtol=1e-9)
 
 
 def test_the_batch_changes_nothing() -> None:
     model = tiny("llama")
+    model = Texts(model)
     whole = ids_of(model, range(9))
     assert whole == [ids for i in range(9) for ids in ids_of(model, range(i, i + 1))]
     assert whole == ids_of(model, range(4)) + ids_of(model, range(4, 9))
