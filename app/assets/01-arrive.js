@@ -17,6 +17,11 @@
   const page = () => { const query = new URLSearchParams(location.search); return [location.pathname, query.get("m"), query.get("p")].join(" "); };
   let shown = page();
 
+  // What a page shows now stands in the address without the router's knowledge (`replaceState`), so a link to the address that it
+  // was opened by is no other address to the router: then it is told to make the page anew.
+  const address = () => location.pathname + location.search;
+  let opened = address(), anew = 0;
+
   function enter(known) {
     key = known || fresh();
     if (!known) window.history.replaceState(Object.assign({}, window.history.state, { openwork: key }), "");
@@ -32,9 +37,12 @@
     key = fresh();
     push(Object.assign({}, state, { openwork: key }), unused, url);
     coming = page() === shown ? "same" : "new";
+    if (address() === opened) window.dash_clientside.set_props("anew", { data: anew += 1 });
+    opened = address();
   };
 
   window.addEventListener("popstate", (event) => {
+    opened = address();
     if (!event.isTrusted || (event.state || {}).openwork === key) return;   // ours, or only another fragment
     if (!coming) places[key] = window.scrollY;
     enter((event.state || {}).openwork);

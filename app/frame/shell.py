@@ -47,6 +47,7 @@ def layout() -> dmc.MantineProvider:
         dcc.Store(id="templates", data=TEMPLATES),
         dcc.Store(id="jobs"),
         dcc.Store(id="page-title"),
+        dcc.Store(id="anew"),
         dcc.Store(id="sink"),
         dcc.Store(id="cancelled"),
         poll("poll", _BUSY),
@@ -209,8 +210,9 @@ def register_routes(app: Dash, pages: list[Page]) -> None:
         Output("page-title", "data"),
         Input("url", "pathname"),
         Input("url", "search"),  # an address of the same page with another query is another view
+        Input("anew", "data"),  # a link to the address that this page was opened by: it may show something else by now
     )
-    def show(path: str, search: str):
+    def show(path: str, search: str, _: int | None):
         return route(pages, path or "/", search or "")
 
     app.clientside_callback(  # here and not with the page: whoever opens the menu while a page is being made keeps it

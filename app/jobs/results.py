@@ -45,7 +45,7 @@ def keep(
     """Store what the work of this key found. page: that shows it. about: names of the artifacts it is of. options: what was
     asked. command: the line that asks it again."""
     folder, call = folder_of(key), made_by(record)
-    facts = {"what": key.partition(":")[0], "key": key, "title": title, "page": page}
+    facts = {"what": key.partition(":")[0], "record": type(record).__name__, "key": key, "title": title, "page": page}
     facts |= {"call": call} if call is not None else {}
     facts = {**as_json(record.in_lists()), **facts} if isinstance(record, Record) else facts
     manifest = Manifest(

@@ -17,7 +17,7 @@ from probe.artifacts.json import Json
 from probe.artifacts.manifest import Manifest
 from probe.artifacts.records import stamp_known
 from probe.errors import BadInput
-from probe.methods.results import stored_call
+from probe.methods.results import held_by
 
 _graphs: Recent[Any] = Recent(4, most=4e8, least=2)
 _shown: Recent[Any] = Recent(4, most=4e8, least=2)
@@ -116,13 +116,7 @@ def component_results() -> list[Manifest]:
     """Manifests of the stored results that hold one and were not opened yet, newest first."""
     opened = {parent for _, manifest in library().kinds["graph"] for parent in manifest.parents}
     kept = [manifest for folder, manifest in library("result").kinds["result"] if manifest.name == folder.name]
-    return [m for m in kept if m.name not in opened and _holds_components(m)]
-
-
-def _holds_components(manifest: Manifest) -> bool:
-    """Whether a result is such a circuit: what was stored says so, or the method that found it."""
-    call = stored_call(manifest)
-    return (call.about.returns if call is not None else manifest.facts.get("what")) in COMPONENTS
+    return [m for m in kept if m.name not in opened and held_by(m) in COMPONENTS]
 
 
 def opened_circuit(record: Any, result: str = "") -> str:

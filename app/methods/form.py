@@ -14,11 +14,12 @@ import dash_mantine_components as dmc
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from app.components.inputs import choose, choose_model, count, write
+from app.components.inputs import Options, choose, choose_model, count, offered, write
 from app.components.parts import Parts, marked
 from app.components.promptbox import EXAMPLES
 from app.library import prompts
 from app.library.artifacts import corpora, library
+from app.library.graphs import is_of_task
 from app.library.models import model_of_stored
 from app.methods import token_box
 from app.methods.token_box import MODEL, TOKEN
@@ -29,16 +30,16 @@ from probe.methods.kinds import KINDS, STORED
 from probe.methods.plain_kinds import Choice, Kind, Number
 from probe.methods.read_declarations import Asks, Parameter
 from probe.methods.result_kinds import ResultKind
-from probe.methods.results import stored_in
+from probe.methods.results import held_by, stored_in, words_of
 from probe.tasks.catalogue import TASKS
 
-_OFFERED: dict[Kind, Callable[[str], list[str]]] = {
+_OFFERED: dict[Kind, Callable[[str], Options]] = {
     **{kind: lambda model, kind=kind, name=name: _stored(kind, name, model) for kind, name in STORED.items()},
     KINDS["CorpusName"]: lambda _: corpora(),
     KINDS["StudyName"]: lambda _: [one.name for one in studies()],
     KINDS["TaskName"]: lambda _: list(TASKS),
 }
-"""The names to pick from, of kinds that are asked for by name, for a model where the page gives one."""
+"""What to pick from, of kinds that are asked for by name, for a model where the page gives one."""
 _HINTS = {
     "layers": "all, or like 3,5-7",
     "unit": "like L5H3 or L5N120",
@@ -49,10 +50,14 @@ _RECENT, _WIDEST = 4, 90  # prompts offered below a box; characters of one
 Filled = Mapping[str, Any]
 FIELD, SWITCH, EXAMPLE, KEPT = "ask", "ask-switch", "ask-example", "ask-kept"
 _LOADED = "It is loaded when it is first needed."
+OF_TASK = " · components of a task"
+"""Behind the name of a graph that has no prompt: few methods take one."""
+_BRINGS = {"graph": "graph", "circuit": "result", "scores": "result"}
+"""Parameters that name what is of a model, and the kind of what they name."""
 
 
 def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str] | None = None) -> Parts:
-    """The model, what the method needs, and below it what it may be told. only: fields of these parameters, where the page
+    """What the method needs, the model, and below them what it may be told. only: fields of these parameters, where the page
     gives the others, and perhaps the model."""
     shown = [p for p in about.parameters if only is None or p.name in only]
     kept = {p.name: _kept(p, arguments[p.name]) for p in shown if _holds_more(p, arguments.get(p.name))}
@@ -61,10 +66,13 @@ def form(at: str, about: Asks, model: str, arguments: Filled, only: Sequence[str
     name = {"type": MODEL, "at": at}
     chosen = [choose_model(name, model, over=True, description=_LOADED) if asks else dcc.Store(id=name)]
     narrow = controls(at, [p for p in shown if not _wide(p)], arguments, "" if asks else model)
+    wide = {p: _box(at, p, arguments.get(p.name)) for p in shown if _wide(p)}
+    first = [p for p in wide if p.required or p.kind.control == "prompt"]
     return [
         dcc.Store(id={"type": KEPT, "at": at}, data=kept),
-        *[part for p in shown if _wide(p) for part in _box(at, p, arguments.get(p.name))],
+        *[part for p in first for part in wide[p]],
         html.Div([*chosen, *narrow], className="ow-asks" if asks or narrow else ""),
+        *[part for p in wide if p not in first for part in wide[p]],
     ]
 
 
@@ -75,24 +83,27 @@ def controls(at: str, parameters: Sequence[Parameter], arguments: Filled, model:
 
 
 def register(app: Dash) -> None:
-    """Examples fill their box; what is written for a token is looked up in the vocabulary; a graph that is chosen brings
-    its model."""
+    """Examples fill their box; what is written for a token is looked up in the vocabulary; a graph, a circuit or scores that
+    are chosen bring their model."""
     token_box.register(app)
-
-    @app.callback(
-        Output({"type": MODEL, "at": MATCH}, "value"),
-        Input({"type": FIELD, "at": MATCH, "of": "graph", "part": ""}, "value"),
-        prevent_initial_call=True,
-    )
-    def of_graph(graph: str | None):
-        return model_of_stored("graph", graph or "") or no_update
-
+    for of, kind in _BRINGS.items():
+        _register_model(app, of, kind)
     app.clientside_callback(
         ClientsideFunction("openwork", "example"),
         Output({"type": FIELD, "at": MATCH, "of": MATCH, "part": ""}, "value"),
         Input({"type": EXAMPLE, "at": MATCH, "of": MATCH, "index": ALL}, "n_clicks"),
         prevent_initial_call=True,
     )
+
+
+def _register_model(app: Dash, of: str, kind: str) -> None:
+    @app.callback(
+        Output({"type": MODEL, "at": MATCH}, "value", allow_duplicate=True),
+        Input({"type": FIELD, "at": MATCH, "of": of, "part": ""}, "value"),
+        prevent_initial_call=True,
+    )
+    def model_of(name: str | None):
+        return model_of_stored(kind, name or "") or no_update
 
 
 def states(at: Any = MATCH) -> list[State]:
@@ -207,12 +218,12 @@ def _controls(at: str, p: Parameter, plain: Any, model: str) -> Parts:
 
 def _select(at: str, p: Parameter, plain: Any, model: str) -> Component:
     """One of some words, or of what is stored here."""
-    names = list(p.kind.options) if isinstance(p.kind, Choice) else _OFFERED[p.kind](model)
+    data = offered(p.kind.options if isinstance(p.kind, Choice) else _OFFERED[p.kind](model))
     if p.several:
         about = {key: value for key, value in _about(p).items() if key not in ("name", "over")}
         return dmc.MultiSelect(
             id=_field(at, p),
-            data=names,
+            data=data,
             value=[str(one) for one in plain or []],
             searchable=True,
             clearable=True,
@@ -220,15 +231,18 @@ def _select(at: str, p: Parameter, plain: Any, model: str) -> Component:
             **about,
         )
     value = _text(p, p.default if plain is None and not p.required else plain)
-    data = [*names, *([value] if value and value not in names else [])]
-    rules = {"clearable": not p.required and p.default is None, "searchable": len(data) > 8}
-    hint = "" if data else "none is stored here"
-    return choose(_field(at, p), data, value or None, placeholder=hint, **rules, **_about(p))
+    options = {one["value"]: one["label"] for one in data}
+    if value:
+        options.setdefault(value, value)
+    rules = {"clearable": not p.required and p.default is None, "searchable": len(options) > 8}
+    hint = "" if options else "none is stored here"
+    return choose(_field(at, p), options, value or None, placeholder=hint, **rules, **_about(p))
 
 
-def _stored(kind: Kind, name: str, model: str) -> list[str]:
-    """Names of what is stored, newest first; with a model, of what is not of another one; of results, those that hold such."""
-    kept = library().kinds[name]
+def _stored(kind: Kind, name: str, model: str) -> Options:
+    """What is stored, newest first; with a model, what is not of another one; of results, those that hold such, with what they
+    were asked beside a name that somebody gave them."""
+    kept = [(f, m) for f, m in library(name).kinds[name] if not model or m.model is None or m.model.name == model]
     if isinstance(kind, ResultKind):
-        kept = [(folder, m) for folder, m in kept if m.facts.get("what") in kind.records]
-    return [folder.name for folder, m in kept if not model or m.model is None or m.model.name == model]
+        return {folder.name: words_of(m) for folder, m in kept if held_by(m) in kind.records}
+    return {folder.name: f"{folder.name}{OF_TASK if is_of_task(m) else ''}" for folder, m in kept}

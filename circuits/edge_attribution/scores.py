@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import counted, decimals
+from probe.words import counted, figures
 
 if TYPE_CHECKING:
     from probe.tasks.pairs import Pairs
@@ -98,10 +98,10 @@ class EdgeScores(Record, figure=True):
     def summary(self) -> str:
         """One sentence: how many edges, of what, and the strongest."""
         first = self.rows(1)[0]
-        gap = f"{decimals(float(self.clean.mean()))} clean, {decimals(float(self.corrupted.mean()))} corrupted"
+        gap = f"{figures(float(self.clean.mean()))} clean, {figures(float(self.corrupted.mean()))} corrupted"
         return (
             f"{counted(len(self.edges), 'edge')} by {self.method} on {counted(len(self.by_pair), 'pair')} of {self.task} "
-            f"({gap}); the strongest is {first['edge']}, {decimals(first['score'])}."
+            f"({gap}); the strongest is {first['edge']}, {figures(first['score'])}."
         )
 
 

@@ -162,7 +162,8 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     def summary(self) -> str:
         """One sentence: CPR and CMD beside random ones, and from where on it is faithful."""
         enough = self.reaches()
-        said = "no size keeps .8" if np.isnan(enough) else f"{percent(enough)} of the {self.kind} and more keep .8"
+        some = enough < 1  # of all of them f is 1 whatever they are
+        said = f"{percent(enough)} of the {self.kind} and more keep .8" if some else f"nothing less than all {self.kind} keeps .8"
         own = (
             "parts that help most first, as MIB's CPR"
             if self.convention.get("signed")
@@ -171,7 +172,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
         told = [said]
         if self.auroc is not None:
             told.append(f"AUROC {decimals(self.auroc)} against the known circuit")
-        if len(self.jaccard) and not np.isnan(enough):
+        if len(self.jaccard) and some:
             at = int(np.flatnonzero(self.shares == enough)[0])
             told.append(f"circuits of pairs drawn again share {decimals(float(self.stability[at]))} of that one")
         return (

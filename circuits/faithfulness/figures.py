@@ -59,7 +59,8 @@ def curve_figure(curve: "FaithfulnessCurve", *, height: int = 420) -> go.Figure:
         dashed = {**lines, "line": {"color": POSITIVE, "dash": "dash"}}
         figure.add_scatter(x=unseen.shares, y=unseen.f, name="on unseen templates", **dashed, **said)
     figure.add_hline(y=1, line={"dash": "dot", "color": QUIET})
-    figure.update_xaxes(type="log", title=f"share of {curve.kind} kept", tickformat="~%")
+    decades = {"dtick": 1, "minor": {"tickvals": x, "showgrid": True}}  # all of them would touch on a narrow screen
+    figure.update_xaxes(type="log", title=f"share of {curve.kind} kept", tickformat="~%", **decades)
     least, most = np.nanmin(curve.f), np.nanmax(curve.f)
     figure.update_yaxes(title="faithfulness", range=[min(-0.1, float(least) - 0.1), max(1.2, float(most) + 0.1)])
     return _finish(figure, height)

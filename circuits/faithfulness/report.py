@@ -129,7 +129,7 @@ class CircuitReport(Record, figure=True):
             Sentence(self.summary()),
             Figure("The circuit against the model, with the same parts taken out of both", self.figure),
             Rows("What it comes to", self.rows()),
-            *([Rows("On other pairs", self.elsewhere)] if self.elsewhere else []),
+            *([Rows("By template", self.elsewhere)] if self.elsewhere else []),
             *([Rows("Needed parts", self.needed, kinds={"part": "name"})] if self.needed else []),
             Rows("Completeness, set by set", gaps),
         ]

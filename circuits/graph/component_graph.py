@@ -26,7 +26,7 @@ from probe.artifacts.json import finite
 from probe.errors import BadInput
 from probe.model.unit_names import UnitName, as_text
 from probe.show.panels import Figure, Panel, Rows, Sentence
-from probe.words import counted, decimals, percent
+from probe.words import counted, figures, percent
 
 SIDES = ("", "q", "k", "v")
 """What of its receiver an edge is read by: all of an MLP or the logits, or queries, keys, values of a head."""
@@ -214,7 +214,7 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         share = f" of {self.edges_of_model:,} ({percent(len(self.edges) / max(1, self.edges_of_model))})"
         size = f"{counted(len(self.edges), 'edge')}{share if len(self.edges) < self.edges_of_model else ''}"
         first = self.edge_rows(1)
-        most = f"; the strongest is {first[0]['edge']}, {decimals(first[0]['score'])}" if first and self.scored else ""
+        most = f"; the strongest is {first[0]['edge']}, {figures(first[0]['score'])}" if first and self.scored else ""
         return f"{self.prompt}: {size} between components{most}."
 
     def told(self) -> list[str]:
@@ -223,7 +223,7 @@ class ComponentGraph(CircuitGraph, figure=True, page=True):
         ends = [
             (which, self.facts[which]) for which in ("clean", "corrupted") if isinstance(self.facts.get(which), float)
         ]
-        metric = ", ".join(f"{decimals(value)} {which}" for which, value in ends)
+        metric = ", ".join(f"{figures(value)} {which}" for which, value in ends)
         return [
             f"{self.model or 'a model without a name'}: {self.prompt}",
             f"{counted(len(self.nodes), 'node')} ({kinds}), {counted(len(self.edges), 'edge')} of {self.edges_of_model:,}",

@@ -59,6 +59,8 @@ _INK = {False: ("#0a6ebd", "#c8561b", "#2f5d8c", "#b07a1e"), True: ("#5aaef0", "
 "On a light and on a dark ground: edges with and against, the chosen node's ring, the rings of pins."
 _NAMED = 120
 "Components that have their names beside them, at most."
+_BESIDE = {"mlp": "middle right", "kv": "middle left", "input": "bottom center"}
+"Where a component's name stands, away from its edges; elsewhere above it."
 _WIDTHS = (1.0, 2.2, 4.0)
 N_EDGE_TRACES = 2 * len(_WIDTHS)
 Ends = Float[np.ndarray, "line 2"]
@@ -203,7 +205,7 @@ def _nodes(graph: CircuitGraph, shown: Arrangement, kind: str, sizes: np.ndarray
     written = (
         {
             "text": [graph.name(i) for i in shown.nodes[where].tolist()],
-            "textposition": "middle right",
+            "textposition": _BESIDE.get(kind, "top center"),
             "textfont": {"size": 10},
         }
         if named

@@ -67,7 +67,8 @@ def provenance(graph: "CircuitGraph", manifest: "Manifest") -> list[tuple[str, s
         **({"pins and labels changed": manifest.changed[:16].replace("T", " ")} if manifest.changed else {}),
         **{f"version of {k}": v for k, v in manifest.versions.items() if k in ("torch", "transformer-lens")},
     }
-    return [(k, str(v)[:240]) for k, v in facts.items() if isinstance(v, str | int | float | bool)]
+    said = {k: ("yes" if v else "no") if isinstance(v, bool) else v for k, v in facts.items()}
+    return [(k, str(v)[:240]) for k, v in said.items() if isinstance(v, str | int | float)]
 
 
 def numbers(graph: "CircuitGraph", node: int) -> list[tuple[str, float]]:

@@ -79,6 +79,8 @@ def _by_unit(scores: "NodeScores") -> tuple[np.ndarray, list[str], str]:
             columns[here] = len(labels) + nodes.unit[here]
             side = "" if family == "head" or len(nodes.families) == 1 else f" {family}"
             labels += [f"{i}{side}" for i in range(width)]
+    if len(labels) == 1:  # which says what it is
+        return columns, labels, ""
     return columns, labels, "head" if "head" in nodes.families or len(nodes.families) > 1 else nodes.families[0]
 
 

@@ -12,7 +12,7 @@ from probe.artifacts.json import finite
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import bootstrap, bootstrap_each
-from probe.words import counted, decimals
+from probe.words import counted, figures
 
 SIGN = "change of the metric when the node takes the value that it has in the corrupted run"
 UNSIGNED = "size of that change, mean over layers left out of the gradient: it has no sign"
@@ -125,11 +125,11 @@ class NodeScores(Record, figure=True):
 
     def summary(self) -> str:
         """One sentence: how many nodes, by what, and the strongest."""
-        gap = f"{decimals(float(self.clean.mean()))} clean, {decimals(float(self.corrupted.mean()))} corrupted"
+        gap = f"{figures(float(self.clean.mean()))} clean, {figures(float(self.corrupted.mean()))} corrupted"
         known = int(np.isfinite(self.score).sum())
         first = self.ranking()[:1]
         strongest = (
-            f"; the strongest is {self.nodes.name(int(first[0]))}, {decimals(float(self.score[first[0]]))}"
+            f"; the strongest is {self.nodes.name(int(first[0]))}, {figures(float(self.score[first[0]]))}"
             if len(first)
             else ""
         )

@@ -12,7 +12,7 @@ from probe.errors import BadInput, brief
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import bootstrap_each
-from probe.words import counted, decimals
+from probe.words import counted, figures
 
 RESAMPLES = 1000
 _KINDS: dict[str, Literal["token", "share", "name"]] = {"pairs of this sign": "share"}
@@ -96,5 +96,5 @@ class UnitEdgeScores(Record, figure=True):
         return (
             f"{counted(len(self.senders), 'edge')} from and to {counted(len(self.units), 'unit')} on "
             f"{counted(len(self.by_pair), 'pair')} of {self.task}; the strongest is {self.edge(first)}, "
-            f"{decimals(float(self.score[first]))}."
+            f"{figures(float(self.score[first]))}."
         )

@@ -61,9 +61,9 @@ class ComponentCircuit(Record, figure=True):
     def panels(self) -> list[Panel]:
         """What it is, its picture, and its edges."""
         return [
-            Figure("The circuit", self.figure),
+            *([Figure("The circuit", self.figure)] if len(self) else []),
             Sentence(self.summary()),
-            Rows("Its edges", self.rows()),
+            *([Rows("Its edges", self.rows())] if len(self) else []),
             *([Rows("Edges tried", self.found)] if self.found else []),
         ]
 

@@ -8,7 +8,7 @@ from probe.artifacts.manifest import Manifest
 from probe.artifacts.stored import library
 from probe.errors import BadInput, OpenworkError
 from probe.methods.call import Call, call_of
-from probe.methods.in_words import asked
+from probe.methods.in_words import asked, label
 from probe.methods.kinds import STORED
 from probe.methods.parameters import Asks
 
@@ -54,11 +54,27 @@ def asked_of(call: Call | None, model: str, fixed: Mapping[str, Any]) -> bool:
         return False
 
 
+def held_by(manifest: Manifest) -> str:
+    """The class of the record that a result holds: as it was stored, or of an older one as its method declares."""
+    facts = manifest.facts
+    if "record" in facts or "key" not in facts:  # whoever saves a record by itself says of it what it is
+        return str(facts.get("record") or facts.get("what") or "")
+    call = stored_call(manifest)
+    return call.about.returns if call is not None else ""
+
+
 def line(manifest: Manifest) -> str:
     """What a stored result was asked; the title where that is no call any more."""
     if (call := stored_call(manifest)) is None:
         return str(manifest.facts.get("title") or manifest.name)[:200]
     return asked(call) or "all at their defaults"
+
+
+def words_of(manifest: Manifest) -> str:
+    """A stored result among others: what was asked of which method, behind the name that somebody gave it."""
+    call, named = stored_call(manifest), "key" not in manifest.facts
+    said = f"{label(call.method)}: {line(manifest)}" if call is not None else "" if named else line(manifest)
+    return " · ".join(part for part in (manifest.name if named else "", said, when(manifest)) if part)
 
 
 def when(manifest: Manifest) -> str:

@@ -45,6 +45,10 @@ def test_a_method_is_found_asked_shown_and_kept(tab, site, toy, monkeypatch):
     tab.get_by_label("Find a method").fill("nobody count")
     expect(tab.locator(".ow-method")).to_have_count(1)
     expect(tab).to_have_url(re.compile("q=nobody"))
+    tab.locator("#nav-methods").click()  # the address that the page was opened by: the page is made anew
+    expect(tab.get_by_label("Find a method")).to_have_value("")
+    tab.get_by_label("Find a method").fill("nobody count")
+    expect(tab.locator(".ow-method")).to_have_count(1)
     tab.locator(".ow-method").click()
     expect(tab.locator("h1")).to_have_text("Count tokens")
     expect(tab.get_by_text("No result yet")).to_be_visible()

@@ -16,7 +16,7 @@ from app.pages.circuit_list import compare
 from app.pages.circuit_list import page as circuits
 from app.server.main import make_server
 from app.server.record_pages import path_of
-from circuits import choose_edges, component_graph, eap
+from circuits import choose_edges, component_graph, eap, named_circuit
 from circuits.graph.store import load_graph, save_graph
 from probe.artifacts.folder import place
 from probe.artifacts.records import load_record, save_record
@@ -110,6 +110,20 @@ def test_what_is_measured_is_asked_of_the_stored_result(toy, home, monkeypatch):
     save_graph(component_graph(scores), place("graph", "alone"))
     assert components.asked_of(components.CURVE, graph_of("alone"), "alone") is None
     assert "Not to be measured here" in drawn("/circuits/alone", monkeypatch)
+
+
+def test_a_circuit_that_was_named_is_asked_of_a_task_that_one_chooses(toy, home, monkeypatch):
+    save_record(named_circuit(toy, ["input->m0", "m0->logits"], kind="edges"), place("result", "mine"))
+    name = opened_circuit(load_record(place("result", "mine")), "mine")
+    assert components.asked_of(components.REPORT, graph_of(name), name) == {"circuit": "mine"}
+    assert '"of": "task"' in drawn(f"/circuits/{name}", monkeypatch)
+
+
+def test_a_circuit_without_edges_shows_no_picture_and_no_way_to_one(toy, home, monkeypatch):
+    found = named_circuit(toy, [], kind="edges")
+    assert [type(one).__name__ for one in found.panels()] == ["Sentence"]
+    save_record(found, place("result", "none"))
+    assert "/circuits/of/none" not in drawn("/results/none", monkeypatch)
 
 
 def test_it_opens_from_python(home):

@@ -366,16 +366,25 @@ def test_what_a_field_says_in_backticks_is_code(home):
 
 
 def test_a_form_offers_the_tasks_and_the_stored_scores_and_circuits(home):
-    """Of results those alone that hold what is asked for; a task by its name."""
+    """Of results those alone that hold what is asked for, whichever door stored them, in words; a task by its name."""
     scores = circuits.eap(toy_model(), "greater-than", n=2)
     scores.save(place("result", "scores"))
+    mine = method_jobs.keep(Call.checked("eap", "toy", {"task": "greater-than", "n": 2}), scores)
+    named = method_jobs.keep(
+        Call.checked("named-circuit", "toy", {"names": ["input->m0"], "kind": "edges"}),
+        circuits.named_circuit(toy_model(), ["input->m0"], kind="edges"),
+    )
     circuits.choose_edges(scores, 9, "optimal").save(place("result", "circuit"))
     asked = form.form("here", catalogue.method_named("faithfulness"), "toy", {"task": "capitals"})
     parts = [part for p in asked for part in walked(p)]
     fields = {part.id["of"]: part for part in parts if isinstance(getattr(part, "id", None), dict) and "of" in part.id}
-    offered = {name: [one["value"] for one in fields[name].data] for name in ("task", "scores", "known")}
-    assert fields["task"].value == "capitals"
-    assert offered == {"task": list(TASKS), "scores": ["scores"], "known": ["circuit"]}
+    offered = {name: {one["value"]: one["label"] for one in fields[name].data} for name in ("task", "scores", "known")}
+    assert fields["task"].value == "capitals" and [*offered["task"]] == list(TASKS)
+    assert offered["scores"].keys() == {"scores", mine} and offered["known"].keys() == {"circuit", named}
+    assert offered["scores"]["scores"].startswith("scores · ")
+    assert offered["scores"][mine].startswith("EAP: task greater-than, n 2 · ")
+    places = [type(part).__name__ for part in asked]
+    assert places == ["Store", "Div", "Textarea"]  # templates that are not seen may be named, so they stand last
 
 
 def test_a_form_that_is_asked_of_a_graph_begins_with_its_model(home):

@@ -1,6 +1,7 @@
 """What the page of a circuit has of one between components of a task: which of its edges are shown, its numbers, and how much of
 the behaviour circuits of every size keep."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from probe.artifacts.manifest import read_manifest
 from probe.errors import BadInput
 from probe.methods.call import Call, call_of
 from probe.methods.catalogue import method_named
+from probe.tasks.catalogue import TASKS
 from probe.words import counted, figures, percent
 
 CURVE = Block(
@@ -122,7 +124,8 @@ def measured(found: ComponentGraph, name: str, query: dict[str, str]) -> Compone
         named = found.model[:60] or "not named in it"
         why = NOT_HERE if given is None else f"Its model ({named}) is none of those known here."
         return panel(block.title, empty("Not to be measured here", why), note=block.note, export=False)
-    return block.layout(found.model, given, query)
+    asks = block if "task" in given else replace(block, fields=("task", *(block.fields or ())), of=("circuit",))
+    return asks.layout(found.model, given, query)
 
 
 def asked_of(block: Block, found: ComponentGraph, name: str) -> dict[str, Any] | None:
@@ -133,9 +136,12 @@ def asked_of(block: Block, found: ComponentGraph, name: str) -> dict[str, Any] |
     call, about = call_of(found), method_named(block.method)
     asks = {p.name for p in about.parameters} - {*block.fields}  # type: ignore[misc]
     drawn = {key: value for key, value in (call.arguments if call else {}).items() if key in asks}
-    given = {**drawn, "task": found.task, "circuit" if block is REPORT else "scores": parents[0]}
+    if found.task not in TASKS and block is CURVE:  # of a file, which no page names
+        return None
+    task = {"task": found.task} if found.task in TASKS else {}  # a circuit that was named has none
+    given = {**drawn, **task, "circuit" if block is REPORT else "scores": parents[0]}
     try:
         checked = Call.checked(about.name, found.model, given).arguments
-    except BadInput:  # a task of a file, which no page names
+    except BadInput:
         return None
     return {key: value for key, value in checked.items() if key in given}

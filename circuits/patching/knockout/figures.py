@@ -19,7 +19,8 @@ COLOURS = ("#3366cc", "#e69f00", "#8844aa", "#0f8f7f", "#666666")
 def knockout_figure(curves: "KnockoutCurves", height: int | None = None) -> go.Figure:
     """Relative change of the answer's probability by layer."""
     figure = _lines(curves) if len(curves.sources) <= _LINES else _map(curves)
-    figure.update_xaxes(title="layer in the middle of the window")
+    every = max(1, len(curves.layers) // 32)
+    figure.update_xaxes(title="layer in the middle of the window", tickvals=curves.layers[::every])
     return _finish(figure, height or (340 if len(curves.sources) <= _LINES else 120 + 18 * len(curves.sources)))
 
 

@@ -13,7 +13,7 @@ from probe.errors import BadInput, brief
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import Intervals, bootstrap_each
-from probe.words import counted, decimals, percent
+from probe.words import counted, figures, percent
 
 RESAMPLES = 1000
 _SHOWN = 100
@@ -112,9 +112,9 @@ class PathPatching(Record, figure=True):
         """One sentence: the strongest path, in which direction, what runs on between."""
         top = self.rows(1)[0]
         into = "corrupted into clean" if self.direction == "noise" else "clean into corrupted"
-        gap = f"{decimals(float(self.clean.mean()))} clean, {decimals(float(self.corrupted.mean()))} corrupted"
+        gap = f"{figures(float(self.clean.mean()))} clean, {figures(float(self.corrupted.mean()))} corrupted"
         to = ", ".join(self.receivers[:6]) + (", …" if len(self.receivers) > 6 else "")
         return (
             f"Paths to {to}, {into}, on {counted(len(self.base), 'pair')} of {self.task} ({gap}; {BETWEEN[self.free]}): "
-            f"{top['sender']} moves the metric most, by {decimals(top['effect'])} ({percent(top['share'])} of the way)."
+            f"{top['sender']} moves the metric most, by {figures(top['effect'])} ({percent(top['share'])} of the way)."
         )
