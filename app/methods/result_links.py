@@ -103,7 +103,9 @@ def ways(call: Call | None, record: object = None, reference: str = "") -> Parts
             if kind in OPENS and is_registered(kind, kept)
             else []
         )
-    if reference and type(record).__name__ in COMPONENTS and getattr(record, "names", True):  # one without edges is no graph
+    if (
+        reference and type(record).__name__ in COMPONENTS and getattr(record, "names", True)
+    ):  # one without edges is no graph
         return [_chip(*OPENS["graph"], links.circuit_of_result(reference))]
     found = stored_prompts(call) if call is not None and call.model else {}
     if call is None or len(found) != 2:

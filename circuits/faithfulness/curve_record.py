@@ -163,7 +163,11 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
         """One sentence: CPR and CMD beside random ones, and from where on it is faithful."""
         enough = self.reaches()
         some = enough < 1  # of all of them f is 1 whatever they are
-        said = f"{percent(enough)} of the {self.kind} and more keep .8" if some else f"nothing less than all {self.kind} keeps .8"
+        said = (
+            f"{percent(enough)} of the {self.kind} and more keep .8"
+            if some
+            else f"nothing less than all {self.kind} keeps .8"
+        )
         own = (
             "parts that help most first, as MIB's CPR"
             if self.convention.get("signed")
