@@ -34,9 +34,9 @@ from circuits.exchange.unit_files import write_unit_files as write_unit_files
 from circuits.exchange.write_neuronpedia import to_neuronpedia as to_neuronpedia
 from circuits.exchange.write_neuronpedia import write_neuronpedia as write_neuronpedia
 from circuits.faithfulness.circuit_report import circuit_report as circuit_report
-from circuits.faithfulness.circuit_report import subgraph_report as subgraph_report
 from circuits.faithfulness.curve import curve_of_scores as curve_of_scores
 from circuits.faithfulness.curve import faithfulness_curve as faithfulness_curve
+from circuits.faithfulness.subgraph_report import subgraph_report as subgraph_report
 from circuits.faithfulness.subgraph_test import subgraph_test as subgraph_test
 from circuits.faithfulness.sufficiency import check_sufficiency as check_sufficiency
 from circuits.graph.component_graph import ComponentGraph as ComponentGraph
@@ -67,6 +67,7 @@ from circuits.patching.sweep import patch_sweep as patch_sweep
 from circuits.search.acdc import acdc as acdc
 from circuits.search.as_graph import component_graph as component_graph
 from circuits.search.circuit import ComponentCircuit as ComponentCircuit
+from circuits.search.compared import compare_circuits as compare_circuits
 from circuits.search.greedy import greedy as greedy
 from circuits.search.mib_file import read_mib as read_mib
 from circuits.search.mib_file import write_mib as write_mib
@@ -76,6 +77,7 @@ from circuits.search.node_circuit import NodeCircuit as NodeCircuit
 from circuits.search.select import choose_edges as choose_edges
 from circuits.search.select_nodes import named_circuit as named_circuit
 from circuits.search.select_nodes import node_circuit as node_circuit
+from circuits.search.shared_parts import ComparedCircuits as ComparedCircuits
 from circuits.studies.running import study as study
 from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence

@@ -45,7 +45,7 @@
     const tr = ow.el("tr", row.damaged ? "damaged" : "");
     const cell = (content, cls) => { const td = ow.el("td", cls || ""); if (content instanceof Node) td.appendChild(content); else td.textContent = content === null || content === undefined ? "" : content; tr.appendChild(td); return td; };
     const box = ow.el("input");
-    box.type = "checkbox"; box.checked = marked.includes(row.name); box.disabled = Boolean(row.damaged || row.of_task); if (row.of_task) box.title = "Only graphs of prompts are compared";
+    box.type = "checkbox"; box.checked = marked.includes(row.name); box.disabled = Boolean(row.damaged || (row.of_task && !row.circuit)); if (row.of_task && !row.circuit) box.title = "Scores are no circuit: choose edges by them first (choose-edges, greedy)";
     box.setAttribute("aria-label", `Compare ${row.name}`);
     box.addEventListener("change", () => { if (box.checked) marked.push(row.name); else marked.splice(marked.indexOf(row.name), 1); if (marked.length > 2) marked.shift(); draw(); });
     cell(box);
@@ -61,6 +61,12 @@
     return tr;
   }
 
+  // Where two are compared: graphs of prompts on a page of their own, circuits of a task by their method, its form filled in.
+  function besideOf(two) {
+    const [a, b] = two.map((r) => encodeURIComponent(r.circuit || r.name));
+    return two[0].circuit ? `${state.data.compare}?a_=${a}&b_=${b}&run=1` : `/circuits/${a}/beside/${b}`;
+  }
+
   function shown() {
     const wanted = state.asked.trim().toLowerCase();
     const text = (r) => [r.name, r.prompt, r.model, r.basis].join("\n").toLowerCase();
@@ -72,8 +78,10 @@
     field.type = "search"; field.id = "circuits-filter"; field.placeholder = "Filter by prompt, name, model"; field.value = state.asked; field.style.width = "260px";
     field.setAttribute("aria-label", "Filter the circuits");
     field.addEventListener("input", () => { state.asked = field.value; keep(); draw(); });
-    const beside = button(marked.length === 2 ? "Compare the two" : "Compare: mark two", "main", () => ow.go(`/circuits/${encodeURIComponent(marked[0])}/beside/${encodeURIComponent(marked[1])}`));
-    beside.disabled = marked.length !== 2; beside.id = "circuits-compare";
+    const two = marked.map((name) => state.data.rows.find((r) => r.name === name)), mixed = two.length === 2 && Boolean(two[0].circuit) !== Boolean(two[1].circuit);
+    const beside = button(marked.length === 2 ? "Compare the two" : "Compare: mark two", "main", () => ow.go(besideOf(two)));
+    beside.disabled = two.length !== 2 || mixed; beside.id = "circuits-compare";
+    if (mixed) beside.title = "One is the graph of a prompt and one a circuit of a task: mark two of a kind";
     const words = rows.length === state.data.total ? `${count(rows.length)} stored` : `${count(rows.length)} of ${count(state.data.total)}`;
     bar.append(field, beside, ow.el("span", "ow-partial num", words));
     const said = state.data.said;

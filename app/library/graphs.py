@@ -119,6 +119,12 @@ def component_results() -> list[Manifest]:
     return [m for m in kept if m.name not in opened and held_by(m) in COMPONENTS]
 
 
+def circuit_results() -> set[str]:
+    """Names of the stored results that are circuits of edges, which are compared (`compare-circuits`)."""
+    stored = library("result").kinds["result"]
+    return {m.name for folder, m in stored if m.name == folder.name and held_by(m) == "ComponentCircuit"}
+
+
 def opened_circuit(record: Any, result: str = "") -> str:
     """The name under which a circuit between components is stored as a graph, so that it can be marked; once. result: the name of
     the stored result that it is of."""

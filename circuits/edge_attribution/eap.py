@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.edge_attribution.components import Components
-from circuits.edge_attribution.estimate import Estimate, GradientEstimate, Scored, TwoRuns
+from circuits.edge_attribution.estimate import GradientEstimate, TwoRuns
 from circuits.edge_attribution.gradients import INPUT, Summed
 from circuits.edge_attribution.layout import Layout
 from circuits.edge_attribution.scores import SIGN
 from probe.doc import Doc
 from probe.model.sites import Site
-from probe.tasks.pairs import Pairs
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
+    pass
 
 Rule = Literal["left", "midpoint", "right"]
 RULES = {"left": 0.0, "midpoint": 0.5, "right": 1.0}
@@ -135,16 +133,3 @@ def sublayers(layout: Layout) -> list[tuple[Site, slice]]:
         mlp = layout.mlp_of(layer)
         found += [(Site("attn_out", layer), layout.heads_of(layer)), (Site("mlp_write", layer), slice(mlp, mlp + 1))]
     return found
-
-
-def scores_of(
-    model: "TransformerBridge",
-    made: Components,
-    pairs: Pairs,
-    some: list[int],
-    steps: int = 0,
-    rule: Rule = "midpoint",
-) -> Scored:
-    """Scores of every edge for these pairs, which are equally long: EAP-IG of so many points, or EAP."""
-    how: Estimate = InputPath(steps, rule) if steps else AtClean()
-    return how.scored(model, made, pairs, some)

@@ -1,9 +1,5 @@
-"""The two ways to ask for a report: of a circuit that a task's pairs tell of, and of a subgraph of one prompt's graph.
-
-    circuit-report     edges, heads, MLPs, neurons or latents that were found on a task, on pairs that are held out
-    subgraph-report    the pinned (or named) units of an attribution graph, on the graph's own prompt
-
-Both say the same in the same words: see `circuits.faithfulness.report`.
+"""Is a circuit that was found on a task faithful, complete and minimal: of edges, heads, MLPs, neurons or latents, on pairs of
+the task that are held out. The tests: `circuits.faithfulness.report`, which `subgraph-report` makes of one prompt's graph.
 """
 
 from collections.abc import Sequence
@@ -15,26 +11,21 @@ import numpy as np
 from circuits.faithfulness.metrics import faithfulness
 from circuits.faithfulness.parts.edges import EdgeParts
 from circuits.faithfulness.parts.nodes import NodeParts
-from circuits.faithfulness.parts.of_graph import GraphParts, Silencing
 from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.faithfulness.plan import FaithfulnessPlan, plan_runs
 from circuits.faithfulness.report import CircuitReport, ReportConfig, report_on
 from circuits.faithfulness.split import Split, split_pairs
-from circuits.graph.graph_arguments import ChosenNodes, GraphName, own_dictionaries, read_graph
 from circuits.search.circuit import ComponentCircuit
 from circuits.search.node_circuit import NodeCircuit, kept_named
 from circuits.search.stored import CircuitName, read_circuit, require_same_model
-from circuits.validation.tested_nodes import chosen_nodes
 from probe.errors import BadInput
 from probe.interventions.ablations import Ablation
 from probe.methods import DictionaryName, Doc, method
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress
 from probe.show.opening import came_from
-from probe.show.values import quoted
 from probe.tasks.catalogue import TaskName
 from probe.tasks.pairs import Drawn, Pairs
-from probe.text.prompts import Prompt, several
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -98,7 +89,7 @@ def circuit_report(
 
 
 def _split(model: "TransformerBridge", task: TaskName, n: int, looked: Looked, drawn: Drawn) -> Split:
-    return split_pairs(model, task, looked.skip, n, tuple(looked.unseen), drawn, looked.at_chance)
+    return split_pairs(model, task, looked.skip, n, tuple(looked.unseen), drawn, looked.at_chance, looked.ablation)
 
 
 def circuit_parts(
@@ -186,51 +177,3 @@ def circuits_run(config: ReportConfig, size: int) -> int:
     sets = 1 + config.subsets
     greedy = 2 * CANDIDATES * min(config.greedy, size)
     return 4 + config.random + 2 * sets + greedy + 2 * sets * min(config.needed, size)
-
-
-@dataclass(frozen=True, eq=False)
-class Silenced(Settings):
-    """What silenced units are set to."""
-
-    ablation: Silencing = "zero"
-    "What silenced units are set to: 0, their mean over prompts, or what they are in a corrupted prompt."
-    prompts: Prompt | Sequence[Prompt] = ()
-    "Of `mean` the prompts, of `resample` the corrupted one, of as many tokens as the graph's."
-
-
-@method("subgraph-report", group="circuits")
-@takes_fields("silenced", Silenced)
-@takes_fields("config", ReportConfig)
-def subgraph_report(
-    model: "TransformerBridge",
-    graph: Annotated[GraphName, Doc("A stored graph.")],
-    nodes: Annotated[
-        ChosenNodes,
-        Doc(
-            "Units of the circuit, like `L5N120@3,L6N4`, `top:20` or `pinned`; by default those pinned, else the pruned graph's."
-        ),
-    ] = None,
-    *,
-    dictionaries: Annotated[Sequence[DictionaryName], Doc("By default those the graph names.")] = (),
-    silenced: Silenced = Silenced(),
-    config: ReportConfig = ReportConfig(),
-    seed: Annotated[int, Doc("Of all sets that are drawn.", least=0, most=2147483647)] = 0,
-    progress: Progress = SILENT,
-) -> CircuitReport:
-    """Is a subgraph of a prompt's graph faithful, complete and minimal: the same report as of circuits between components.
-
-    Raises BadInput for nodes there are not, and where silencing every unit does not move what the graph explains.
-
-    >>> report = ow.subgraph_report(model, graph, "top:6", random=2, subsets=1, greedy=1, needed=2)
-    >>> report.kind, len(report.parts), len(report.needed)
-    ('units', 6, 2)
-    """
-    graph = read_graph(graph)
-    parts = GraphParts(
-        model, graph, silenced.ablation, several(silenced.prompts), own_dictionaries(model, graph, dictionaries)
-    )
-    kept = np.isin(parts.units, chosen_nodes(graph, nodes))
-    if not kept.any():
-        raise BadInput("None of these nodes is a neuron, latent, head or MLP; name some, like top:20.")
-    about = {"method": "pinning" if nodes is None or nodes == "pinned" else "choice", "task": quoted(graph.prompt)}
-    return came_from(report_on(parts, kept, config, seed=seed, progress=progress, **about), graph)

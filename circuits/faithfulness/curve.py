@@ -6,8 +6,9 @@ with m the task's metric, mean over pairs; what is removed carries what the abla
 (Mueller et al. 2025), and CPR and CMD its areas: under f, and between f and 1, by trapezoids from the smallest share on, so that
 f = 1 everywhere has a CPR of 0.999. MIB takes its CPR of circuits of the parts that help the answer most (`signed`), its CMD
 of the strongest whichever way they speak; both areas of one choice stand here, and the sentence says which of them is MIB's. Its
-paper takes what circuits keep for the axis (x = `kept`), its code and leaderboard the shares asked for. CMDs that circulate
-beside leaderboards are near |CPR - 0.999|, and so of signed circuits; do not compare them.
+paper takes what circuits keep for the axis (x = `kept`; of nodes and neurons the edges they imply, x = `weighted`), its code and
+leaderboard the shares asked for. CMDs that circulate beside leaderboards are near |CPR - 0.999|, and so of signed circuits; do
+not compare them.
 
 The interval is over held-out pairs that are drawn again and again. Random circuits have as many parts, drawn from all; where the
 rule grows circuits, theirs are grown too. Stability is the Jaccard index of a circuit and those of scoring pairs drawn again.
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from circuits.edge_attribution.layout import layout_of
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve_record import FaithfulnessCurve
 from circuits.faithfulness.metrics import SHARES, gap
 from circuits.faithfulness.parts.edges import EdgeParts
+from circuits.faithfulness.parts.implied_edges import require_weighed
 from circuits.faithfulness.parts.nodes import NodeParts
 from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.faithfulness.plan import FaithfulnessPlan, plan_runs
@@ -62,8 +65,9 @@ class CurveConfig(Settings):
     "Whether a part counts by how it speaks for the right answer (CPR's choice), or by its size (CMD's)."
     ablation: Ablation = "resample"
     "What removed parts carry: the corrupted run's, a mean, a mean at each position, 0, or the constant that harms least."
-    x: Literal["asked", "kept"] = "asked"
-    "What areas are taken over: shares asked for, or what circuits keep without what dangles."
+    x: Literal["asked", "kept", "weighted"] = "asked"
+    """What areas are taken over: shares asked for; what circuits keep without what dangles; or edges, each by the share of its
+    sender's units that is kept (of nodes and neurons those that they imply)."""
     held_out: Annotated[int, Doc(least=2, most=10_000)] = 32
     "Pairs that circuits are looked at on; none of them is among those they were found on."
     unseen: Sequence[str] = ()
@@ -121,7 +125,8 @@ def faithfulness_curve(
     >>> curve.f.shape
     (10,)
     """
-    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance)
+    require_axis(model, config)
+    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance, config.ablation)
     scores = _scores(model, split, by, stored, config, progress)
     curve = _curve(model, scores, split, stored, config, drawn.seed, progress)
     return came_from(curve, model)
@@ -168,6 +173,7 @@ def curve_of_scores(
     >>> float(ow.curve_of_scores(model, scores, pairs.some([2, 3]), random=0, samples=0).f[-1])
     1.0
     """
+    require_axis(model, config)
     require_same_model(model, scores, "Scores")
     parts = parts_of(model, pairs, None, config, ())
     return came_from(curve_on(parts, scores, None, config, seed, progress), model)
@@ -206,6 +212,7 @@ def curve_on(
         kind=parts.kind,
         total=len(parts),
         x=config.x,
+        weighted=np.array([parts.weighted(one) for one in kept] if config.x == "weighted" else []),
         jaccard=again,
         auroc=None if known is None else ranked.auroc(known, config.signed),
         convention={**convention, "unseen": list(config.unseen), "random": _RANDOM[grows]},
@@ -222,6 +229,13 @@ def _again(ranked: Ranked, kept: list[Kept], sizes: list[int], config: CurveConf
         return np.zeros((0, len(sizes)))
     drawn = ranked.resampled(sizes, config.rule, config.signed, config.samples, seed)
     return np.array([[jaccard(a, b) for a, b in zip(kept, one, strict=True)] for one in drawn])
+
+
+def require_axis(model: "TransformerBridge", config: CurveConfig) -> None:
+    """BadInput, before anything is run, where the axis cannot be told of these parts."""
+    if config.x == "weighted" and config.kind != "edges":
+        require_weighed(config.kind)
+        layout_of(model)
 
 
 def parts_of(
@@ -269,7 +283,8 @@ def plan_faithfulness(
     config: CurveConfig = CurveConfig(),
 ) -> FaithfulnessPlan:
     """What `faithfulness` takes."""
-    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance)
+    require_axis(model, config)
+    split = split_pairs(model, task, n, config.held_out, tuple(config.unseen), drawn, config.at_chance, config.ablation)
     looked = [pairs for pairs in (split.test, split.unseen) if pairs is not None]
     circuits = 2 + len(SHARES) * (1 + config.random)
     return plan_runs(

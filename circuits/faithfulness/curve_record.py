@@ -15,15 +15,22 @@ from probe.statistics import Interval, spread
 from probe.words import counted, decimals, percent
 
 BOOTSTRAP = 1000
-X = {"asked": "share asked for", "kept": "share kept without what dangles"}
-"""What the area is taken over: MIB's code and leaderboard take fixed shares, its paper what circuits really keep."""
+X = {
+    "asked": "share asked for",
+    "kept": "share kept without what dangles",
+    "weighted": "share of all edges, each by the share of its sender's units that is kept",
+}
+"""What the area is taken over: MIB's code and leaderboard take fixed shares, its paper what circuits really keep, and of nodes
+and neurons the edges that these imply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     """Circuits by size. kind: what they are made of; total: how many of it the model has. shares: as asked; kept: how many each
     has without what dangles. values, whole, nothing: the metric of every held-out pair: of each circuit, of the model, with all
-    parts removed. random: of random circuits of the same sizes. x: what areas are taken over (`asked`, `kept`). jaccard: of
+    parts removed. random: of random circuits of the same sizes. x: what areas are taken over (`X`). weighted: of each
+    circuit the share of all edges that it has or implies, each by the share of its sender's units that is kept; empty where areas
+    are not taken over it. jaccard: of
     circuits found on pairs drawn again and again, the share of parts that each has in common with the circuit. auroc: of the
     scores against a known circuit; None without one. unseen: the same circuits on templates that scores never saw."""
 
@@ -38,6 +45,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     kind: str = "edges"
     total: int = 0
     x: str = "asked"
+    weighted: Float[np.ndarray, " weighed"] = field(default_factory=lambda: np.zeros(0))
     jaccard: Float[np.ndarray, "sample size"] = field(default_factory=lambda: np.zeros((0, 0)))
     auroc: float | None = None
     unseen: "FaithfulnessCurve | None" = None
@@ -70,6 +78,8 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     @property
     def axis(self) -> Float[np.ndarray, " size"]:
         """What areas are taken over."""
+        if self.x == "weighted":
+            return self.weighted
         return self.shares if self.x == "asked" else self.kept / self.total
 
     @property
@@ -121,6 +131,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
         return {
             "share": float(self.shares[i]),
             self.kind: int(self.kept[i]),
+            **({"weighted edges": float(self.weighted[i])} if len(self.weighted) else {}),
             "faithfulness": float(self.f[i]),
             "from": float(low),
             "to": float(high),
@@ -135,7 +146,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
         """The curve, its table, what it comes to."""
         return [
             Figure("Faithfulness by size", self.figure),
-            Rows("Circuits by size", self.rows(), kinds={"share": "share"}),
+            Rows("Circuits by size", self.rows(), kinds={"share": "share", "weighted edges": "share"}),
             Rows("What the curves come to", self.areas()),
             Sentence(self.summary()),
         ]

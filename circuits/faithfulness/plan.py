@@ -19,18 +19,20 @@ _ROWS = 4
 @dataclass(frozen=True, kw_only=True)
 class FaithfulnessPlan(Record):
     """circuits: that are run. pairs: each on so many. passes: prompts run forward (and back, where constants are found). seconds:
-    about, with those of the scores. bytes: beside the model."""
+    about, with those of the scores. bytes: beside the model. looked_at: what one of the pairs is called."""
 
     circuits: int
     pairs: int
     passes: int
     seconds: float
     bytes: int
+    looked_at: str = "pair"
 
     def summary(self) -> str:
         """One sentence."""
+        on = f"{counted(self.circuits, 'circuit')} on {counted(self.pairs, self.looked_at)}"
         return (
-            f"{counted(self.circuits, 'circuit')} on {counted(self.pairs, 'pair')}: {self.passes:,} prompts run forward, about "
+            f"{on}: {self.passes:,} prompts run forward, about "
             f"{estimate(self.seconds)}, {size(self.bytes)} of memory beside the model."
         )
 

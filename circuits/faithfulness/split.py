@@ -7,7 +7,8 @@ by the `template` that each example has.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from probe.errors import BadInput, brief
+from probe.errors import BadInput, brief, warn
+from probe.interventions.ablations import require_lengths
 from probe.tasks.catalogue import TaskName, task_named
 from probe.tasks.chance import require_task
 from probe.tasks.pairs import EVERY, Drawn, Pairs, pairs_of, task_pairs
@@ -37,8 +38,10 @@ def split_pairs(
     unseen: tuple[str, ...],
     drawn: Drawn,
     at_chance: bool = False,
+    ablation: str = "resample",
 ) -> Split:
-    """`n` pairs for scores, the others to look at circuits on. BadInput where they do not suffice, and for a task at chance."""
+    """`n` pairs for scores, the others to look at circuits on. BadInput where they do not suffice, for a task at chance, and
+    where an ablation has no value for one of them."""
     seen, other = _pairs(model, task, n + held_out, held_out, unseen, drawn)
     if len(seen) < n + 2:
         raise BadInput(
@@ -48,6 +51,12 @@ def split_pairs(
     require_pairs(model, seen)
     require_task(model, seen, at_chance)
     test = seen.some(range(n, min(len(seen), n + held_out)))
+    if unseen or isinstance(task, Pairs):  # of a file that is too short its reader says so
+        _say_fewer(test, held_out)
+    if other is not None:
+        _say_fewer(other, held_out, " of templates that stay unseen")
+    looked = [*test.clean, *(() if other is None else other.clean)]
+    require_lengths(ablation, seen.clean, looked)
     return Split(train=seen.some(range(n)), test=test, unseen=other, reference=seen)
 
 
@@ -71,6 +80,11 @@ def _pairs(
     settings = {"seed": drawn.seed, "measure": drawn.measure}
     seen = task_pairs(model, task, n, templates=tuple(t for t in there if t not in unseen), **settings)
     return seen, task_pairs(model, task, held_out, templates=unseen, **settings)
+
+
+def _say_fewer(pairs: Pairs, wanted: int, what: str = "") -> None:
+    if len(pairs) < wanted:
+        warn(f"Circuits are looked at on {counted(len(pairs), 'pair')}{what}; {wanted:,} were asked for.")
 
 
 def _known(unseen: tuple[str, ...], there: set[str]) -> None:

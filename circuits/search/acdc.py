@@ -25,7 +25,7 @@ from circuits.edge_attribution.runs import Comparison, Divergence, bytes_of_circ
 from circuits.search.circuit import ComponentCircuit, connected
 from circuits.search.plan import SearchPlan
 from probe.errors import BadInput
-from probe.interventions.ablations import Ablation
+from probe.interventions.ablations import Ablation, require_lengths
 from probe.memory import require
 from probe.methods import Doc, method
 from probe.plain_values import Settings, takes_fields
@@ -104,6 +104,7 @@ def _require(model: "TransformerBridge", pairs: Pairs, config: SearchConfig) -> 
             "ACDC tries thousands of circuits, and `optimal` finds constants for each anew. Choose another ablation."
         )
     require_pairs(model, pairs)
+    require_lengths(config.ablation, pairs.clean, pairs.clean)
     require_task(model, pairs, config.at_chance)
 
 
@@ -123,7 +124,8 @@ def plan_acdc(
     edges, rows = int(made.layout.edges.sum()), min(config.ahead, 16)
     held = bytes_of_circuits(model, made, pairs, rows)
     require(held, f"Circuits on {counted(len(pairs), 'pair')}", model.W_E.device)
-    compared = Comparison(model, made, pairs.some([_longest(pairs)]), config.divergence, config.ablation)
+    longest = pairs.some([_longest(pairs)])
+    compared = Comparison(model, made, longest, config.divergence, config.ablation, pairs)
     start = perf_counter()
     compared.far(made.layout.edges[None].repeat(rows, 0) & _without_first(made.layout))
     one = (perf_counter() - start) / rows

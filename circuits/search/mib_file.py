@@ -23,8 +23,11 @@ from circuits.search.circuit import ComponentCircuit
 from probe.artifacts.exports import write_file
 from probe.artifacts.json import finite
 from probe.artifacts.names import as_path
+from probe.artifacts.records import stamp_known
 from probe.artifacts.untrusted import read_json
-from probe.errors import BadInput, Unavailable, brief
+from probe.errors import BadInput, Unavailable, brief, warn
+from probe.model.sizes import model_size
+from probe.show.opening import origins
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -35,9 +38,13 @@ _LARGEST_SCORE = float(np.finfo(np.float32).max)  # as scores are stored
 _WANTED = "an object with cfg, nodes and edges"
 
 
-def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | None = None, d_model: int = 0) -> Path:
-    """Write a circuit, with scores where they are given or it was chosen by some; returns the file. Raises Unavailable where it
-    cannot be written.
+def write_mib(
+    circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | None = None, d_model: int | None = None
+) -> Path:
+    """Write a circuit, with scores where they are given or it was chosen by some; returns the file.
+
+    d_model: the width of its model, which their file tells; by default that of the model which the circuit was found on, as far
+    as it is known here. Raises Unavailable where the file cannot be written.
 
     >>> scores = ow.eap(model, "greater-than", n=2)
     >>> ow.write_mib(ow.choose_edges(scores, 20), folder / "circuit.json", scores).name
@@ -64,7 +71,7 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
         "n_layers": layout.n_layers,
         "n_heads": max(layout.heads),
         "parallel_attn_mlp": all(layout.parallel),
-        "d_model": d_model,
+        "d_model": width_of(circuit) if d_model is None else d_model,
     }
     told = {"cfg": cfg, "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges}
     try:
@@ -72,6 +79,21 @@ def write_mib(circuit: ComponentCircuit, to: str | Path, scores: EdgeScores | No
     except OSError as error:
         raise Unavailable(f"{path} could not be written ({error.strerror or error}). Name another place.") from error
     return path
+
+
+def width_of(circuit: ComponentCircuit) -> int:
+    """Of the model that a circuit was found on, as far as it is told without loading it; 0, with a warning, otherwise."""
+    model = next((source for source in origins(circuit) if hasattr(source, "original_model")), None)
+    if model is not None:
+        return int(model.cfg.d_model)
+    made = stamp_known(circuit)
+    size = None if made is None else model_size(made.name)
+    if size is None or not size.d_model:
+        warn(
+            "The width of the circuit's model is not known here, so the file says d_model 0. Give d_model to have it told."
+        )
+        return 0
+    return size.d_model
 
 
 def read_mib(

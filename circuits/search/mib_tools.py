@@ -13,11 +13,9 @@ from circuits.search.mib_file import read_mib, write_mib
 from circuits.search.stored import CircuitName, ScoresName, read_circuit, read_edge_scores
 from probe.artifacts.folder import place
 from probe.artifacts.names import as_path, usable_name
-from probe.artifacts.records import stamp_known
-from probe.errors import BadInput, warn
+from probe.errors import BadInput
 from probe.methods import Doc, FileToRead, FileToWrite, tool
-from probe.model.sizes import model_size
-from probe.show.opening import came_from, origins
+from probe.show.opening import came_from
 from probe.show.record import Record
 
 if TYPE_CHECKING:
@@ -60,25 +58,9 @@ def export_mib(
         raise BadInput("Their files hold edges, and this is a circuit of nodes. Give one of edges.")
     if not len(found):
         raise BadInput("This circuit has no edges, so there is nothing to write. Give one that keeps some.")
-    width = _width(found) if d_model is None else d_model
-    file = write_mib(found, to, None if scores is None else read_edge_scores(scores), width)
+    file = write_mib(found, to, None if scores is None else read_edge_scores(scores), d_model)
     shared = [_heads(found, int(v)) for _, v in np.argwhere(found.layout.edges)]
     return MibFile(file=file, edges=sum(shared), kept=len(found))
-
-
-def _width(circuit: ComponentCircuit) -> int:
-    """Of the model that a circuit was found on, as far as it is told without loading it; 0, with a warning, otherwise."""
-    model = next((source for source in origins(circuit) if hasattr(source, "original_model")), None)
-    if model is not None:
-        return int(model.cfg.d_model)
-    made = stamp_known(circuit)
-    size = None if made is None else model_size(made.name)
-    if size is None or not size.d_model:
-        warn(
-            "The width of the circuit's model is not known here, so the file says d_model 0. Give d_model to have it told."
-        )
-        return 0
-    return size.d_model
 
 
 def _heads(circuit: ComponentCircuit, receiver: int) -> int:

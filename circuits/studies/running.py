@@ -8,7 +8,7 @@ where no part can be asked the study is refused.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +70,8 @@ def scale_of(quick: bool, seed: int = 0) -> Scale:
 
 @dataclass(frozen=True)
 class StudyPlan(Record):
-    """What a study would take. runs: of the model, about, some longer than others. p_least: what no p falls below."""
+    """What a study would take. runs: of the model, about, some longer than others. p_least: what no p falls below. asked: whether
+    it was looked at if the model does what is studied."""
 
     study: str
     claims: int
@@ -78,13 +79,18 @@ class StudyPlan(Record):
     runs: int
     sets: int
     p_least: float
+    asked: bool = False
 
     def summary(self) -> str:
         """One sentence."""
+        does = (
+            "A few prompts say that this model can be asked it."
+            if self.asked
+            else "Whether the model does what is studied is seen first when it runs; one that does not is refused."
+        )
         return (
             f"{self.study}: {self.claims} claims in {len(self.parts)} parts, about {self.runs:,} runs; "
-            f"{self.sets} control sets, so no p falls below {self.p_least:.2g}. Whether the model does what is "
-            "studied is seen first when it runs; one that does not is refused."
+            f"{self.sets} control sets, so no p falls below {self.p_least:.2g}. {does}"
         )
 
     def panels(self) -> list[Panel]:
@@ -92,13 +98,23 @@ class StudyPlan(Record):
         return [Sentence(self.summary()), Rows("Parts", [{"part": p, "runs": n} for p, n in self.parts.items()])]
 
 
-def plan_study(name: str, *, quick: bool = False, seed: int = 0) -> StudyPlan:
-    """What a study would take, of any model."""
-    return plan_of(study_named(name).study(), scale_of(quick, seed))
+def plan_study(model: "TransformerBridge", name: str, *, quick: bool = False, seed: int = 0) -> StudyPlan:
+    """What a study would take. BadInput for a model that does not do what is studied, as far as a few prompts tell."""
+    asked, scale = study_named(name).study(), scale_of(quick, seed)
+    if asked.asks is not None:
+        try:
+            asked.asks(Bench(model, scale, lambda amount: None))
+        except BadInput as why:
+            raise _refused(model, asked, str(why)) from why
+    return replace(plan_of(asked, scale), asked=asked.asks is not None)
+
+
+def _refused(model: "TransformerBridge", asked: Study, why: str) -> BadInput:
+    return BadInput(f"{model_name(model)} cannot be asked {asked.name}: {why}")
 
 
 def plan_of(asked: Study, scale: Scale) -> StudyPlan:
-    """What a study would take."""
+    """What a study would take, of any model."""
     parts = {part.name: round(part.runs(scale)) for part in asked.parts}
     return StudyPlan(asked.name, len(asked.claims), parts, sum(parts.values()), scale.sets, least_p(scale.sets))
 
@@ -118,7 +134,7 @@ def run_study(
     found = _measure(model, asked, scale, kept, progress)
     if all(one.lacking for one in found.values()):
         kept.end()
-        raise BadInput(f"{model_name(model)} cannot be asked {asked.name}: {next(iter(found.values())).lacking}")
+        raise _refused(model, asked, next(iter(found.values())).lacking)
     return StudyResult(
         study=asked.name,
         title=asked.title,

@@ -112,13 +112,15 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One paper, or several about one thing, re-examined."""
+    """One paper, or several about one thing, re-examined. asks: what is asked of a model first, cheaply; BadInput where no part
+    can be measured, since it does not do what is studied. None where that is seen in the parts alone."""
 
     name: str
     title: str
     paper: str
     claims: Sequence[Claim]
     parts: Sequence[Part]
+    asks: Callable[[Bench], Any] | None = None
 
     def __post_init__(self) -> None:
         names, parts = [c.name for c in self.claims], [p.name for p in self.parts]

@@ -12,7 +12,7 @@ second's.
 from circuits.studies import digits
 from circuits.studies.claim import Claim, Rule
 from circuits.studies.study import Study
-from circuits.studies.two_circuits_measured import parts
+from circuits.studies.two_circuits_measured import one_task, parts
 
 MOST = Rule(holds=0.5, in_part=0.2)
 """Of shares: most of it, or a fifth at least."""
@@ -168,4 +168,5 @@ STUDY = Study(
         ),
     ],
     parts=parts(),
+    asks=one_task,
 )

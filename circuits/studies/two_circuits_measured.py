@@ -26,6 +26,7 @@ from circuits.studies.years_and_capitals import (
     digit_ids,
     every_start_digit,
 )
+from probe.errors import BadInput
 from probe.statistics import Interval
 
 if TYPE_CHECKING:
@@ -139,6 +140,18 @@ def _by_digit(
 
 def _rulers(table: digits.Digits, units: digits.Neurons) -> Float[np.ndarray, " neuron"]:
     return np.array([table.ruler(*unit) for unit in units])
+
+
+def one_task(bench: Bench) -> None:
+    """BadInput where neither task can be asked of the model."""
+    refused = []
+    for made in TESTED.values():
+        try:
+            made(bench.model)
+        except BadInput as why:
+            refused.append(why)
+    if len(refused) == len(TESTED):
+        raise refused[0]
 
 
 def parts() -> list[Part]:

@@ -108,4 +108,5 @@ STUDY = Study(
         ),
         Part("rankings", transcoders.ranking, lambda scale: transcoders.N_TEXT / transcoders.CONTEXT / 16),
     ],
+    asks=lambda bench: transcoders.transcoders_of(bench.model),
 )

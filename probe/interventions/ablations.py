@@ -2,7 +2,7 @@
 
     resample          what it writes in the corrupted run of the same pair
     mean              its mean over all positions of the clean prompts
-    positional-mean   its mean at each position, over the clean prompts of that length
+    positional-mean   its mean at each position, over the clean prompts of that length, of which there must be two at least
     zero              0
     optimal           one constant, the same everywhere, at which the circuit's prediction is nearest to the whole model's (KL):
                       an ablation that takes information away and adds none (Li & Janson 2024). Found for each circuit anew
@@ -12,7 +12,8 @@ Means and constants are taken over reference pairs: all that a task gave, where 
 are `batch part pos width`, whatever the parts are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -52,19 +53,39 @@ def mean_values(runs: Iterable[Tensor]) -> Values:
     return (total / n).to(like)
 
 
-def positional_means(runs: Iterable[Tensor]) -> dict[int, Tensor]:
-    """The mean at each position, by length. BadInput where a length has one prompt: its mean is itself, so nothing is removed."""
+def positional_means(runs: Iterable[Tensor], looked: Collection[int]) -> dict[int, Tensor]:
+    """The mean at each position, of each length that is looked at. BadInput as of `require_positional`."""
     sums: dict[int, tuple[Tensor, int]] = {}
     for values in runs:
         total, n = sums.get(values.shape[2], (torch.zeros_like(values[:1], dtype=torch.float64), 0))
         sums[values.shape[2]] = (total + values.double().sum(0, keepdim=True), n + len(values))
         like = values
-    if alone := [length for length, (_, n) in sums.items() if n < 2]:
-        raise BadInput(
-            f"One prompt alone has {alone[0]} tokens, so its positional mean is itself and nothing would be removed. Give more "
-            "pairs, or of one template, or take the ablation `mean`."
-        )
-    return {length: (total / n).to(like) for length, (total, n) in sums.items()}
+    require_positional({length: n for length, (_, n) in sums.items()}, looked)
+    return {length: (sums[length][0] / sums[length][1]).to(like) for length in looked}
+
+
+def require_lengths(ablation: str, reference: Iterable[Sequence[int]], looked: Iterable[Sequence[int]]) -> None:
+    """BadInput, before anything is run, where an ablation has no value for a prompt that is looked at. reference: the prompts
+    that means are taken over."""
+    if ablation == "positional-mean":
+        require_positional(Counter(map(len, reference)), {len(ids) for ids in looked})
+
+
+def require_positional(there: Mapping[int, int], looked: Collection[int]) -> None:
+    """BadInput where a length that is looked at has no reference prompt, or one alone: its mean is itself, so nothing is removed.
+    there: how many reference prompts of each length."""
+    few = sorted(length for length in looked if there.get(length, 0) < 2)
+    if not few:
+        return
+    why = (
+        f"One prompt alone has {few[0]} tokens, so its positional mean is itself and nothing would be removed"
+        if few[0] in there
+        else f"No reference prompt has {few[0]} tokens, so there is no mean at each position of those that have"
+    )
+    more = f" (and so it is of {len(few) - 1} other lengths)" if len(few) > 1 else ""
+    raise BadInput(
+        f"{why}{more}. Ask for more pairs, give pairs of one length (a JSONL file of them), or take the ablation `mean`."
+    )
 
 
 def replaced(ablation: str, corrupted: Sequence[Tensor], runs: Callable[[], Iterable[Tensor]]) -> list[Tensor]:
@@ -75,11 +96,7 @@ def replaced(ablation: str, corrupted: Sequence[Tensor], runs: Callable[[], Iter
     if ablation == "zero":
         return [torch.zeros_like(one[:1, :, :1]).expand_as(one) for one in corrupted]
     if ablation == "positional-mean":
-        means = positional_means(runs())
-        if lost := [one.shape[2] for one in corrupted if one.shape[2] not in means]:
-            raise BadInput(
-                f"No reference prompt has {lost[0]} tokens, so there is no mean at each position of those that have."
-            )
+        means = positional_means(runs(), {one.shape[2] for one in corrupted})
         return [means[one.shape[2]].expand_as(one) for one in corrupted]
     mean = mean_values(runs())  # of `optimal` the start
     return [mean.expand_as(one) for one in corrupted]

@@ -209,7 +209,7 @@ def test_a_circuit_comes_back_from_its_file(name, tmp_path):
     model, pairs = drawn(name)
     scores = circuits.eap(model, pairs)
     circuit = circuits.choose_edges(scores, 60, "greedy")
-    file = circuits.write_mib(circuit, tmp_path / "new" / "circuit.json", scores, d_model=32)
+    file = circuits.write_mib(circuit, tmp_path / "new" / "circuit.json", scores)  # the width is the model's own
     read, found = circuits.read_mib(model, file)
     assert read.names == circuit.names and 0 < len(read) <= 60
     assert found == pytest.approx(scores.matrix, nan_ok=True, rel=1e-6)

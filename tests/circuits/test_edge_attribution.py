@@ -13,7 +13,7 @@ from tracr import FIXTURES, compiled, expected
 from transformer_lens.tools.analysis.attribution_patching import EdgeAttributionConfig, attribution_patch
 
 from circuits.edge_attribution.components import components
-from circuits.edge_attribution.eap import scores_of
+from circuits.edge_attribution.eap import AtClean, InputPath
 from circuits.edge_attribution.exact import measured
 from circuits.edge_attribution.gradients import INPUT, Moved, backward
 from circuits.edge_attribution.runs import Comparison
@@ -59,7 +59,7 @@ def test_a_score_is_the_slope_of_its_edge(name):
     """Moved a small step towards the corrupted run, the metric changes by that step times the score (plain model runs)."""
     model, pairs = drawn(name)
     made = components(model)
-    scores = scores_of(model, made, pairs, [0, 1]).scores
+    scores = AtClean().scored(model, made, pairs, [0, 1]).scores
     tokens, other = torch.tensor(pairs.clean), torch.tensor(pairs.corrupted)
     clean, there = made.writes(model, tokens), made.writes(model, other)
     step = 1e-2 if name == "qwen3" else 1e-4  # its norms compute in float32
@@ -93,7 +93,7 @@ def test_parity_with_transformer_lens_on_a_multi_head_model():
         side = v.kind[0]
         receiver = {"mlp_in": f"m{v.layer}", "logits": "logits"}.get(v.kind, f"a{v.layer}.h{v.head}<{side}>")
         summed[sender, receiver] = summed.get((sender, receiver), 0.0) + score
-    ours = scores_of(model, made, pairs, [0]).scores[0]
+    ours = AtClean().scored(model, made, pairs, [0]).scores[0]
     assert len(summed) == made.layout.edges.sum()
     found = [float(ours[made.layout.edge(f"{u}->{v}")]) for u, v in summed]
     assert found == pytest.approx(list(summed.values()), abs=1e-4 * max(map(abs, found)))
@@ -103,7 +103,7 @@ def test_integrated_gradients_of_the_input_alone_are_complete():
     """Where every path runs through one edge, its EAP-IG is the whole change of the metric."""
     model, pairs = drawn("gpt2")
     made = components(model)
-    run = scores_of(model, made, pairs, [0, 1], steps=24)
+    run = InputPath(24).scored(model, made, pairs, [0, 1])
     tokens = torch.tensor(pairs.clean)
     total = torch.zeros(2)
     start, end = (made.writes(model, torch.tensor(ids))[:, 0] for ids in (pairs.corrupted, pairs.clean))
@@ -207,6 +207,6 @@ def test_a_fall_of_the_metric_is_of_logits_also_without_a_wrong_answer():
     compared = Comparison(model, made, one_sided, "metric")
     edges = made.layout.edges
     far = compared.far(np.stack([edges, np.zeros_like(edges)]))
-    scored = scores_of(model, made, one_sided, [0, 1])
+    scored = AtClean().scored(model, made, one_sided, [0, 1])
     assert far == pytest.approx([0, float((scored.clean - scored.corrupted).mean())], abs=1e-5)
     assert abs(far[1]) > 1e-3

@@ -1,6 +1,7 @@
 """Faithfulness of circuits of every kind: ablations by hand, compiled programs, plain hooks, null controls."""
 
 import itertools
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
@@ -21,14 +22,17 @@ from circuits.faithfulness.completeness import Shares, incompleteness, minimalit
 from circuits.faithfulness.curve import CurveConfig, curve_on
 from circuits.faithfulness.metrics import SHARES, auroc
 from circuits.faithfulness.parts.edges import EdgeParts
+from circuits.faithfulness.parts.implied_edges import ImpliedEdges
 from circuits.faithfulness.parts.nodes import NodeParts
 from circuits.faithfulness.ranked import Ranked, jaccard
 from circuits.faithfulness.report import ReportConfig, report_on
+from circuits.faithfulness.subgraph_report import plan_subgraph_report
 from probe.dictionaries import SAE, TopK, Transcoder
 from probe.errors import BadInput
 from probe.interventions.ablations import ABLATIONS
 from probe.interventions.forward import capture
 from probe.methods.call import Call
+from probe.methods.catalogue import method_named
 from probe.model.sites import Site
 from probe.model.toy import toy_model
 
@@ -78,7 +82,7 @@ def test_with_every_edge_carrying_a_mean_the_logits_read_the_mean_stream(name):
             )
 
 
-@pytest.mark.parametrize("kind", ["edges", "heads", "neurons"])
+@pytest.mark.parametrize("kind", ["edges", "neurons"])
 def test_the_constant_that_harms_least_harms_no_more_than_the_mean(kind):
     """In KL on the pairs it is found on, for circuits of every size; and less for some, else nothing was learned."""
     model, pairs = drawn("llama")
@@ -128,8 +132,98 @@ def test_one_prompt_of_a_length_has_no_positional_mean():
     for kind in ("edges", "heads"):
         with pytest.raises(BadInput, match="One prompt alone has [67] tokens, so its positional mean is itself"):
             made(model, uneven, kind, "positional-mean")
+    short = [ids[:-1] for ids in (pairs.clean[0], pairs.corrupted[0])]
+    third = pairs_for(model, [*pairs.clean, short[0]], [*pairs.corrupted, short[1]])
+    alone_there = EdgeParts(
+        model, pairs, "positional-mean", third
+    )  # one of a length that is not looked at does no harm
+    none = np.zeros((1, len(alone_there)), bool)
+    assert alone_there.values(none) == pytest.approx(EdgeParts(model, pairs, "positional-mean").values(none))
     with pytest.raises(BadInput, match="no ablation 'noise'; choose resample, mean"):
         made(model, pairs, "heads", "noise")
+
+
+@pytest.mark.parametrize("ask", ["faithfulness", "circuit-report", "acdc"])
+def test_a_mean_by_position_that_cannot_be_is_refused_before_anything_is_scored(ask, monkeypatch):
+    """By the run and by its plan alike; and by neither where it can be."""
+    model, pairs = drawn("gpt2")
+    about, circuit = method_named(ask), circuits.choose_edges(circuits.eap(model, pairs), 9, "optimal")
+    doors = about.function_beside(about.plan), getattr(circuits, about.function)
+
+    def asked(n):
+        none = {"subsets": 0, "greedy": 0, "needed": 0}
+        return {
+            "faithfulness": {"n": 2, "held_out": n - 2, "by": "eap", "random": 0, "samples": 0},
+            "circuit-report": {"circuit": circuit, "n": n, "random": 0, **none},
+            "acdc": {"threshold": 100.0},
+        }[ask]
+
+    even = [[*rows, *rows] for rows in (pairs.clean, pairs.corrupted)]
+    for do in doors:
+        do(model, task=pairs_for(model, *even), ablation="positional-mean", **asked(4))
+    uneven = [[*rows, rows[0][:-1]] for rows in even]
+    monkeypatch.setattr("circuits.faithfulness.curve.edge_scores", None)  # never reached
+    for do in doors:
+        with pytest.raises(BadInput, match=r"One prompt alone has 6 tokens.*take the ablation `mean`"):
+            do(model, task=pairs_for(model, *uneven), ablation="positional-mean", **asked(5))
+
+
+def test_fewer_pairs_to_look_at_than_were_asked_for_are_told(recwarn):
+    toy = toy_model()
+    pairs = probe.task_pairs(toy, "greater-than", 5)
+    options = {"random": 0, "samples": 0}
+    with pytest.warns(UserWarning, match="Circuits are looked at on 3 pairs; 32 were asked for"):
+        circuits.faithfulness_curve(toy, pairs, "eap", n=2, **options)
+    few = probe.task_pairs(toy, "greater-than", 15)
+    new, old = ([i for i, e in enumerate(few.examples) if (e.template == "began") is side] for side in (True, False))
+    some = few.some([*old, *new[:2]])
+    with pytest.warns(UserWarning, match="on 2 pairs of templates that stay unseen; 9 were asked for"):
+        circuits.faithfulness_curve(toy, some, "eap", n=1, held_out=9, unseen=["began"], **options)
+    recwarn.clear()
+    circuits.faithfulness_curve(toy, pairs, "eap", n=2, held_out=3, **options)
+    assert not [w for w in recwarn if "looked at" in str(w.message)]
+
+
+# -- an axis of edges for circuits of nodes -------------------------------------------------------------------------------------
+
+
+def test_edges_that_nodes_imply_are_counted_by_hand():
+    """Two layers of two heads and an MLP; each edge by the share of its sender, where its receiver is there."""
+    layout = Layout(inputs=["input"], heads=[2, 2], kv_heads=[2, 2], parallel=[False, False])
+    total = 3 * 2 + 3 + 3 * 2 * 4 + 6 + 7  # into layer 0's heads and MLP, layer 1's, the logits
+    assert layout.edges.sum() == total
+    names = ["L0H0", "L0H1", "L0MLP", "L1H0", "L1H1", "L1MLP"]
+    every = ImpliedEdges(layout, names)
+    none, whole = np.zeros(6, bool), np.ones(6, bool)
+    assert every.share(none) == pytest.approx(1 / total) and every.share(whole) == 1.0  # input -> logits; all
+    one = np.array(names) == "L0H1"
+    assert every.share(one) == pytest.approx((3 + 2) / total)  # input to q, k, v; input and the head to the logits
+    two = one | (np.array(names) == "L1MLP")
+    assert every.share(two) == pytest.approx((3 + 2 + 3) / total)
+    neurons = ImpliedEdges(layout, [f"L{layer}N{i}" for layer in (0, 1) for i in range(4)])
+    kept = np.array([1, 0, 0, 0, 1, 1, 1, 1], bool)  # a quarter of m0, all of m1; heads stay
+    lost = 0.75 * (3 * 2 + 1 + 1)  # m0 is read by layer 1's heads, its MLP and the logits
+    assert neurons.share(kept) == pytest.approx(1 - lost / total)
+    kept[:4] = False  # now nothing reads for m0, nor does it write
+    assert neurons.share(kept) == pytest.approx(1 - (3 * 2 + 1 + 1 + 3) / total)
+    with pytest.raises(BadInput, match="L0F3 is no part of a head|Latents are no share"):
+        ImpliedEdges(layout, ["L0F3"])
+
+
+@pytest.mark.parametrize("kind", ["edges", "neurons"])
+def test_areas_are_taken_over_the_edges_that_circuits_imply(kind):
+    toy = toy_model()
+    options = {"n": 2, "held_out": 2, "random": 1, "samples": 0, "kind": kind}
+    curve = circuits.faithfulness_curve(toy, "greater-than", "eap", x="weighted", **options)
+    plain = circuits.faithfulness_curve(toy, "greater-than", "eap", x="kept", **options)
+    assert curve.f == pytest.approx(plain.f) and not len(plain.weighted)
+    assert (np.diff(curve.weighted) >= 0).all() and curve.weighted[-1] == 1.0
+    assert curve.cpr == pytest.approx(np.trapezoid(curve.f, curve.weighted))
+    assert [row["weighted edges"] for row in curve.rows()] == curve.weighted.tolist()
+    if kind == "edges":
+        assert curve.weighted == pytest.approx(plain.axis)
+    with pytest.raises(BadInput, match="Latents are no share"):
+        circuits.faithfulness_curve(toy, "greater-than", x="weighted", kind="latents")
 
 
 # -- against a model that is run without our code -----------------------------------------------------------------------------
@@ -422,6 +516,32 @@ def test_a_plan_announces_what_is_run():
     assert plan.seconds > 0 and "prompts run forward, about" in plan.summary()
     more = Call.checked("faithfulness", "toy", {"task": "greater-than", "ablation": "optimal", **options}).plan(toy)
     assert more.passes > 20 * plan.passes
+
+
+class Counted:
+    """Progress that counts the steps of all stages."""
+
+    done = 0
+
+    @contextmanager
+    def stage(self, name, total=None, unit="it"):
+        def step(amount=1):
+            self.done += amount
+
+        yield step
+
+
+def test_the_report_of_a_subgraph_says_what_it_runs_and_refuses_what_it_would():
+    toy = toy_model()
+    graph = circuits.trace(toy, "When Mary and John went to", config=circuits.TraceConfig(max_nodes=24))
+    asked = {"random": 4, "subsets": 2, "greedy": 2, "needed": 3}
+    plan = plan_subgraph_report(toy, graph, "top:6", **asked)
+    ran = Counted()
+    circuits.subgraph_report(toy, graph, "top:6", progress=ran, **asked)
+    assert 0.5 * plan.circuits <= ran.done <= plan.circuits and plan.passes == plan.circuits
+    assert "on 1 prompt:" in plan.summary() and plan.seconds > 0 and plan.bytes > 1 << 24
+    with pytest.raises(BadInput, match="The ablation resample takes one of the prompts"):
+        plan_subgraph_report(toy, graph, "top:6", ablation="resample")
 
 
 def test_what_cannot_be_told_is_refused_before_it_is_run():

@@ -13,7 +13,7 @@ from tracr import FIXTURES, compiled, expected
 
 import circuits
 from circuits.edge_attribution.components import components
-from circuits.edge_attribution.eap import scores_of
+from circuits.edge_attribution.eap import InputPath
 from circuits.edge_attribution.exact import measured
 from circuits.edge_attribution.runs import Comparison
 from circuits.faithfulness.metrics import auroc, faithfulness
@@ -267,7 +267,7 @@ def edges_of_program(name):
     exact = measured(model, made, pairs, edges, np.arange(len(edges)))
     names = [made.layout.name(u, v) for u, v in edges]
     steps = 50
-    along = scores_of(model, made, pairs, list(range(len(pairs))), steps, "midpoint").scores[:, made.layout.edges]
+    along = InputPath(steps).scored(model, made, pairs, list(range(len(pairs)))).scores[:, made.layout.edges]
     return exact, np.isin(names, list(expected(name, "resample"))), along.numpy()
 
 

@@ -28,8 +28,8 @@ from circuits.studies.claim import WORDS, Measured, Rule, Verdict, least_p, verd
 from circuits.studies.document import points, table_of
 from circuits.studies.last_token import Task
 from circuits.studies.record import StudyResult
-from circuits.studies.running import end, plan_of, run_study
-from circuits.studies.study import Bench, Found, Line, Lines, Scale, Study
+from circuits.studies.running import end, plan_of, plan_study, run_study
+from circuits.studies.study import QUICK, Bench, Found, Line, Lines, Scale, Study
 from probe.artifacts.manifest import ModelStamp
 from probe.artifacts.names import partial
 from probe.errors import BadInput, Cancelled
@@ -183,14 +183,30 @@ def test_the_list_of_studies_needs_no_torch(capsys):
     assert set(found) == {"name", "title", "paper", "claims", "summary"} and len(found["claims"]) == 14
 
 
-def test_the_command_answers_before_the_model_is_there(home, capsys):
-    assert run(["study", "two-circuits", "--dry-run", "--quick"]) == 0
+def test_a_plan_refuses_a_model_that_does_not_do_what_is_studied_as_the_run_does(home, capsys):
+    said = []
+    for more in (["--dry-run"], []):
+        assert run(["study", "two-circuits", "--model", "toy", "--quick", *more]) == 2
+        said.append(capsys.readouterr().err.strip())
+    assert said[0] == said[1] and "toy cannot be asked two-circuits" in said[0]
+    assert run(["study", "prism", "--model", "toy", "--dry-run", "--quick"]) == 0  # thousands of prompts tell that
     said = " ".join(capsys.readouterr().out.split())
     assert "no p falls below 0.05" in said and "one that does not is refused" in said
+
+
+@pytest.mark.parametrize("name", ["ioi", "greater-than", "arithmetic", "factual-recall", "two-circuits-transcoders"])
+def test_every_plan_of_a_study_of_what_a_model_does_asks_it_first(name, toy, home):
+    asked = catalogue.study_named(name).study()
+    with pytest.raises(BadInput) as planned:
+        plan_study(toy, name, quick=True)
+    with pytest.raises(BadInput) as ran:
+        run_study(toy, asked, scale=QUICK)
+    assert str(planned.value) == str(ran.value) and name in str(ran.value)
+
+
+def test_the_command_says_what_is_wrong_before_the_model_is_there(home, capsys):
     assert run(["study", "two-circles"]) == 2 and "Did you mean two-circuits" in capsys.readouterr().err
     assert run(["study", "two-circuits", "--document", "x.pdf"]) == 2
-    assert run(["study", "two-circuits", "--model", "toy"]) == 2
-    assert "toy cannot be asked two-circuits" in capsys.readouterr().err
 
 
 # -- two circuits ------------------------------------------------------------------------------------------------------------

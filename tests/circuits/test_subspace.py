@@ -14,6 +14,8 @@ import circuits
 from circuits.patching.subspace.das import plan_das
 from circuits.patching.subspace.dormant import moved, read_part
 from circuits.patching.subspace.interchanges import answers, interchanges_of, split
+from circuits.patching.subspace.record import NAMES
+from circuits.patching.subspace.untrained import untrained
 from probe.errors import BadInput
 from probe.model.sites import Site
 
@@ -47,6 +49,30 @@ def test_a_planted_direction_is_found_and_the_controls_find_nothing():
     assert found.random.max() < 0.2 and found.accuracy("arbitrary").mean < 0.8
     assert found.losses[-1] < found.losses[0] and len(found.right["learned"]) == 32
     assert found.moved == pytest.approx(model.cfg.d_model, rel=0.2)  # all that prompts differ in there
+
+
+def test_in_a_model_of_random_weights_the_search_finds_what_chance_does():
+    """What was planted is gone there: half of its answers are those of the source whatever is interchanged."""
+    found = searched()
+    assert found.accuracy("untrained_still").mean == pytest.approx(0.5, abs=0.2)
+    assert found.accuracy("untrained").high < 0.9 < found.accuracy().mean
+    assert len(found.right["untrained"]) == 32 and "in a model of random weights" in found.summary()
+    assert {NAMES[name] for name in ("untrained", "untrained_still")} <= {row["subspace"] for row in found.rows()}
+
+
+def test_random_weights_are_as_large_as_the_models_which_stays_as_it_is():
+    model = tiny("llama")
+    before = [weight.clone() for weight in model.parameters()]
+    one, same, other = untrained(model, 0), untrained(model, 0), untrained(model, 1)
+    for i, (was, weight) in enumerate(zip(before, model.parameters(), strict=True)):
+        drawn = [list(m.parameters())[i] for m in (one, same, other)]
+        assert (was == weight).all() and (drawn[0] == drawn[1]).all() and drawn[0].shape == was.shape
+        if was.std() > 0 and was.numel() > 500:
+            assert not (drawn[0] == was).any() and not (drawn[0] == drawn[2]).all()
+            assert float(drawn[0].std()) == pytest.approx(float(was.std()), rel=0.1)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        assert not torch.allclose(one(ids), model(ids)) and torch.allclose(one(ids), same(ids))
 
 
 def test_an_interchange_is_the_sources_coordinates_within_the_subspace():
@@ -109,6 +135,9 @@ def test_what_cannot_be_searched_is_refused():
 def test_the_plan_and_the_sentences():
     model, pairs = copied()
     plan, found = plan_das(model, pairs, layer=0, epochs=2, random=1), searched()
-    assert plan.runs == 2 * 2 * 32 * 3 + 7 * 32 and plan.bytes > 0
+    assert plan.runs == 3 * 2 * 32 * 3 + 10 * 32 and plan.bytes > 0
+    alone = plan_das(model, pairs, layer=0, epochs=2, random=1, untrained=False)
+    assert alone.runs == 2 * 2 * 32 * 3 + 7 * 32
+    assert plan.bytes - alone.bytes == sum(4 * weight.numel() for weight in model.parameters())
     assert "held-out interchange" in found.summary() and "no null space" in found.dormancy()
     assert len(found.figure().data[0].x) == len(found.rows())

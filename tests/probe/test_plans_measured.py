@@ -97,6 +97,16 @@ sample_text(model, folder + "/first", 2, length=2); trim()
 took = peak(lambda: sample_text(model, folder + "/s", 32, length=80))
 all["sample"] = [plan_sample(model, 32, length=80, steps=1).memory_bytes, took]
 """
+SUBGRAPH = """
+from circuits import TraceConfig, trace
+from circuits.faithfulness.subgraph_report import plan_subgraph_report, subgraph_report
+few = dict(nodes="top:6", random=2, subsets=1, greedy=1, needed=1)
+graph = lambda n: trace(model, ids(n), config=TraceConfig(max_nodes=24))
+small, long = graph(4), graph(160)
+subgraph_report(model, small, **few); trim()
+took = peak(lambda: subgraph_report(model, long, **few)); trim()
+all["subgraph"] = [plan_subgraph_report(model, long, **few).bytes, took]
+"""
 NODES = """
 from edge_pairs import pairs_for
 from circuits.node_attribution.attribute import atp, plan_atp
@@ -144,10 +154,12 @@ def test_a_harvest_of_short_rows_takes_at_most_what_was_announced():
 
 
 @pytest.mark.slow
-def test_heads_patching_and_sampling_take_at_most_what_was_announced():
+def test_heads_patching_sampling_and_subgraphs_take_at_most_what_was_announced():
     """And no more than twice that is announced, but for buffers that no formula counts, which may not be needed."""
     support = f"SUPPORT = {str(Path(tiny_models.__file__).parent)!r}\n"
-    for what, (told, took) in measured(f"{support}{WIDE}{HEADS}{PATCH}{SAMPLE}print(json.dumps(all))").items():
+    for what, (told, took) in measured(
+        f"{support}{WIDE}{HEADS}{PATCH}{SAMPLE}{SUBGRAPH}print(json.dumps(all))"
+    ).items():
         said = f"{what}: {told / 1e6:.0f} MB announced, {took / 1e6:.0f} MB taken"
         assert took <= told <= (64 << 20) + 2 * took, said
 

@@ -1,5 +1,7 @@
 """Circuits: every stored attribution graph, to open, compare, download, import and delete."""
 
+from collections.abc import Collection
+
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html, no_update
 
 from app import links
@@ -8,7 +10,7 @@ from app.components.drawn import Drawn
 from app.components.parts import Parts, copyable, empty, icon, panel, title
 from app.frame.shell import Page
 from app.library.artifacts import Library, library
-from app.library.graphs import component_results, is_of_task
+from app.library.graphs import circuit_results, component_results, is_of_task
 from app.library.models import short_model
 from app.pages.circuit_list import graph_files
 from circuits.graph.in_words import stored_row
@@ -20,6 +22,7 @@ from probe.methods.in_words import label
 from probe.methods.results import line, stored_call, when
 
 MOST = 500  # rows sent; the newest
+COMPARED = "compare-circuits"
 
 
 def layout(query: dict[str, str]) -> Parts:
@@ -41,7 +44,7 @@ def layout(query: dict[str, str]) -> Parts:
     stored = panel(
         "Stored graphs",
         html.Div(id="circuits", className="ow-data ow-list-scroll"),
-        note="Open one, or mark two to compare them.",
+        note="Open one, or mark two to compare them: two graphs of prompts, or two circuits of a task.",
         foot=snippets.snippets(
             "from app.library.artifacts import library\n\n[folder.name for folder, _ in library().kinds['graph']]"
         ),
@@ -79,8 +82,9 @@ def _import() -> html.Section:
 
 def listed(stored: Library) -> Drawn:
     """Rows of the list, from the manifests alone."""
-    rows = [row(folder.name, manifest) for folder, manifest in stored.kinds["graph"][:MOST]]
-    found = [unopened(manifest) for manifest in component_results()[:MOST]]
+    compared = circuit_results()
+    rows = [row(folder.name, manifest, compared) for folder, manifest in stored.kinds["graph"][:MOST]]
+    found = [unopened(manifest, compared) for manifest in component_results()[:MOST]]
     rows = sorted([*rows, *found], key=lambda one: one["made"], reverse=True)
     broken = [
         {"name": name.partition("/")[2], "prompt": name.partition("/")[2], "damaged": reason}
@@ -91,11 +95,12 @@ def listed(stored: Library) -> Drawn:
         "rows": [*broken, *rows],
         "total": len(stored.kinds["graph"]) + len(broken) + len(found),
         "largest": graph_files.LARGEST,
+        "compare": links.method_page(COMPARED),
     }
 
 
-def row(name: str, manifest: Manifest) -> Json:
-    """One graph in a few words and numbers, its page and its downloads."""
+def row(name: str, manifest: Manifest, compared: Collection[str] = ()) -> Json:
+    """One graph in a few words and numbers, its page and its downloads. compared: results that are circuits of edges."""
     found = stored_row(manifest)
     return {
         **found,
@@ -106,10 +111,11 @@ def row(name: str, manifest: Manifest) -> Json:
         "save": f"/export/graph/{links.quote(name, safe='')}/",
         "forms": [["MIB", "mib"] if is_of_task(manifest) else ["Neuronpedia", "neuronpedia"], ["Openwork", "openwork"]],
         "of_task": is_of_task(manifest),
+        "circuit": next((parent for parent in manifest.parents if parent in compared), None),
     }
 
 
-def unopened(manifest: Manifest) -> Json:
+def unopened(manifest: Manifest, compared: Collection[str] = ()) -> Json:
     """A result that holds a circuit of components: opened, it becomes a graph, which can be marked."""
     call = stored_call(manifest)
     title = str(manifest.facts.get("title") or manifest.name)
@@ -122,6 +128,7 @@ def unopened(manifest: Manifest) -> Json:
         "made": when(manifest),
         "href": links.circuit_of_result(manifest.name),
         "of_task": True,
+        "circuit": manifest.name if manifest.name in compared else None,
         "result": True,
     }
 

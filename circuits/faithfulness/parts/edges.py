@@ -55,6 +55,10 @@ class EdgeParts(Parts):
         found[:, self.layout.edges] = kept
         return found
 
+    def weighted(self, kept: Kept) -> float:
+        """The edges themselves."""
+        return float(kept.mean())
+
     def tidy(self, kept: Kept) -> Kept:
         """Without edges that do nothing."""
         return connected(self.layout, self.matrices(kept[None])[0], self.ablation)[self.layout.edges]

@@ -6,6 +6,7 @@ All later parts are free to answer. Parts of other kinds are never removed: of a
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.edge_attribution.layout import layout_of
 from circuits.edge_attribution.runs import ids_of
-from circuits.faithfulness.parts.parts import Parts
+from circuits.faithfulness.parts.implied_edges import ImpliedEdges
+from circuits.faithfulness.parts.parts import Kept, Parts
 from circuits.faithfulness.parts.places import NODES, PartsAt, places_of
 from circuits.replacement.placement import loaded
 from probe.errors import OpenworkError
@@ -82,6 +85,14 @@ class NodeParts(Parts):
                 logits = self.run(g, ~one, own)
                 found[i, some] = self.task.metric(logits, some).double().cpu().numpy()
         return found
+
+    def weighted(self, kept: Kept) -> float:
+        """The edges between components that these nodes imply."""
+        return self._implied.share(kept)
+
+    @cached_property
+    def _implied(self) -> ImpliedEdges:
+        return ImpliedEdges(layout_of(self.model), self.names)
 
     def bytes_on(self, pairs: Pairs) -> int:
         """What circuits on these pairs hold. BadInput where it is not there."""

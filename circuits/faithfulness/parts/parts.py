@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from probe.errors import BadInput
 from probe.progress import Step
 
 Kept = Bool[np.ndarray, " part"]
@@ -40,6 +41,10 @@ class Parts(ABC):
     def tidy(self, kept: Kept) -> Kept:
         """Without what can do nothing: of parts that need no other, all can."""
         return kept
+
+    def weighted(self, kept: Kept) -> float:
+        """The edges that a circuit has or implies, as a share of the model's: see `implied_edges`. BadInput where none are."""
+        raise BadInput(f"Circuits of {self.kind} imply no edges between components. Take the axis `asked` or `kept`.")
 
     def random(self, size: int, draw: np.random.Generator, connected: bool = False) -> Kept:
         """As many parts, drawn from all. connected: such that each is on a way, where parts hang together."""

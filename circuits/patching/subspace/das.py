@@ -9,6 +9,8 @@ since such a search fits arbitrary labels too (Arora et al. 2024), so beside it 
 
     arbitrary     the same search for answers drawn at random by source prompt, as far as it fits them, and on held-out ones drawn
                   so too: what the search alone can do
+    untrained     the same search in a model of random weights, beside interchanging nothing there: what it finds in a model that
+                  learned nothing (`untrained`)
     random        random subspaces of the same size; moved as far: the same, scaled to the learned one's distance
     means         the difference of the two sides' mean activations; whole: all of the site
 
@@ -28,6 +30,7 @@ from circuits.patching.rows.plan import RowsPlan, row_bytes, seconds_of_row
 from circuits.patching.subspace.dormant import moved, read_part
 from circuits.patching.subspace.interchanges import Interchanges, answers, split
 from circuits.patching.subspace.record import LearnedSubspace
+from circuits.patching.subspace.untrained import right_untrained, weight_bytes
 from probe.errors import BadInput
 from probe.memory import require
 from probe.methods import Doc, method
@@ -47,6 +50,8 @@ Where = Literal["resid_pre", "resid_post", "attn_out", "mlp_out", "mlp_post"]
 Step = Callable[[float], None]
 _BACK = 3
 """What a run forward and back takes, in runs forward."""
+_LOOKS_UNTRAINED = 3
+"""How often interchanges are run in the model of random weights, beside learning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,8 @@ class SubspaceConfig(Settings):
     "Share of the pairs that it is looked at on."
     random: Annotated[int, Doc(least=0, most=100)] = 5
     "Random subspaces beside it."
+    untrained: bool = True
+    "Whether the same search is made in a model of random weights too, which holds the weights a second time."
 
 
 @method(
@@ -92,9 +99,10 @@ def das(
 ) -> LearnedSubspace:
     """The directions at a site that carry which answer a prompt calls for, learned by interchanging them between prompts (DAS).
 
-    Held-out accuracy stands beside the same search from arbitrary answers, random subspaces and the difference of means; and it
-    is told whether the subspace works through a path that is dormant otherwise. Definitions: the docstring of
-    `circuits.patching.subspace.das`. Raises BadInput where the model does not answer enough pairs as they call for it.
+    Held-out accuracy stands beside the same search from arbitrary answers and in a model of random weights, random subspaces and
+    the difference of means; and it is told whether the subspace works through a path that is dormant otherwise. Definitions: the
+    docstring of `circuits.patching.subspace.das`. Raises BadInput where the model does not answer enough pairs as they call
+    for it.
 
     >>> found = ow.das(model, "arithmetic", n=64, layer=1, epochs=1, random=1)
     >>> found.basis.shape  # width, rank
@@ -102,7 +110,7 @@ def das(
     """
     search = _Search(model, pairs_of(model, task, n, drawn), config, drawn.seed)
     search.plan()
-    with progress.stage("DAS", total=2.0 + search.looks, unit="search") as step:
+    with progress.stage("DAS", total=float(search.searches + search.looks), unit="search") as step:
         return came_from(search.record(step), model)
 
 
@@ -153,13 +161,19 @@ class _Search:
     @property
     def looks(self) -> int:
         """How often held-out interchanges are run, beside learning."""
-        return 5 + 2 * self.config.random
+        return 5 + 2 * self.config.random + _LOOKS_UNTRAINED * self.config.untrained
+
+    @property
+    def searches(self) -> int:
+        """How often a subspace is learned."""
+        return 2 + self.config.untrained
 
     def plan(self) -> RowsPlan:
-        """Two searches, and looking at every subspace. BadInput where it does not fit into memory."""
+        """The searches, and looking at every subspace. BadInput where it does not fit into memory."""
         config, n_pos = self.config, self.train.base.shape[1]
-        rows = 2 * config.epochs * len(self.train) * _BACK + self.looks * len(self.test)
+        rows = self.searches * config.epochs * len(self.train) * _BACK + self.looks * len(self.test)
         held = row_bytes(self.model, n_pos) * int(self.model.cfg.n_layers) * min(config.batch, len(self.train))
+        held += weight_bytes(self.model) * config.untrained
         require(held, "Learning a subspace", self.model.W_E.device)
         return RowsPlan(
             what="Learning a subspace",
@@ -239,6 +253,9 @@ class _Search:
         }
         right |= {name: self.right(SubspaceInterchange(one), self.test) for name, one in subspaces.items()}
         step(5)
+        if self.config.untrained:
+            right |= right_untrained(self)
+            step(1 + _LOOKS_UNTRAINED)
         random, placebo = self._random(SubspaceInterchange(basis), step)
         apart = self.held(self.test.source, self.test.at_source) - self.held(self.test.base, self.test.at_base)
         return LearnedSubspace(
@@ -284,6 +301,9 @@ class _Search:
             "left out": f"{len(self.pairs) - len(self.train.pair.unique()) - len(self.test.pair.unique())} pairs that the model "
             "does not answer as they call for it",
             "arbitrary": "answers drawn by source prompt, held-out ones too",
+            "untrained": "weights drawn anew, each tensor's of its own mean and spread"
+            if self.config.untrained
+            else "left out",
             "epochs": self.config.epochs,
             "learning rate": self.config.lr,
             "seed": self.seed,

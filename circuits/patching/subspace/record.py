@@ -19,6 +19,9 @@ NAMES = {
     "means": "difference of means",
     "arbitrary": "learned from arbitrary answers, on others as arbitrary",
     "arbitrary_fitted": "the same, on those it was learned from",
+    "untrained": "learned in a model of random weights",
+    "untrained_fitted": "the same, on the pairs it was learned from",
+    "untrained_still": "nothing interchanged in the model of random weights",
     "read": "learned, without what nothing reads",
 }
 
@@ -108,6 +111,8 @@ class LearnedSubspace(Record, figure=True):
         """One sentence: held-out accuracy beside the controls."""
         own, other = self.accuracy(), self.accuracy("arbitrary")
         drawn = f", random {percent(float(self.random.mean()))}" if len(self.random) else ""
+        if "untrained" in self.accuracies:
+            drawn = f", in a model of random weights {percent(self.accuracy('untrained').mean)}{drawn}"
         return (
             f"Interchanging {counted(self.rank, 'learned dimension')} of {self.width:,} at {self.site}, position "
             f"{self.position}, gives the source's answer in {percent(own.mean)} of "

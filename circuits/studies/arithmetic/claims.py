@@ -5,7 +5,7 @@ model does no better than chance is left out, and the study refused where that i
 """
 
 from circuits.studies.arithmetic.heads_that_matter import N_RANDOM, SETS, SHARES, carrying_part, transfer_part
-from circuits.studies.arithmetic.sums_asked import TASKS
+from circuits.studies.arithmetic.sums_asked import STUDIED, TASKS, asked
 from circuits.studies.arithmetic.training_alone import RUNS, training_part
 from circuits.studies.arithmetic.training_alone import SETS as TRAINED_SETS
 from circuits.studies.claim import Claim, Rule
@@ -105,4 +105,5 @@ STUDY = Study(
         Part("transfer", transfer_part, lambda scale: len(TASKS) * min(SETS, scale.sets)),
         Part("training", training_part, lambda scale: RUNS * (1 + min(TRAINED_SETS, scale.sets))),
     ],
+    asks=lambda bench: asked(bench.model, STUDIED),
 )

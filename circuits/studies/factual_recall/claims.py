@@ -109,4 +109,5 @@ STUDY = Study(
             "last-layer", lambda bench: suppression(facts_asked.studied(bench.model), bench), lambda scale: scale.sets
         ),
     ],
+    asks=lambda bench: facts_asked.studied(bench.model),
 )

@@ -12,6 +12,7 @@ from circuits.studies.component_circuits import circuit_claims
 from circuits.studies.component_circuits.examined import ATTRIBUTED
 from circuits.studies.greater_than import heads, mlps
 from circuits.studies.greater_than.circuit import circuit
+from circuits.studies.greater_than.components_found import Components
 from circuits.studies.greater_than.doing import doing
 from circuits.studies.study import Part, Study
 
@@ -197,4 +198,5 @@ STUDY = Study(
         Part("neurons", mlps.neurons, lambda scale: 2),
         Part("circuit", circuit, lambda scale: circuit_claims.runs_of(scale, 2)),
     ],
+    asks=Components.of,
 )

@@ -14,6 +14,7 @@ from circuits.studies.component_circuits.examined import ATTRIBUTED
 from circuits.studies.component_circuits.head_sets import sets_run
 from circuits.studies.ioi import feeders, inhibition, movers
 from circuits.studies.ioi.circuit import circuit
+from circuits.studies.ioi.heads_by_role import Roles
 from circuits.studies.study import Part, Study
 
 MOST = Rule(holds=0.5, in_part=0.2)
@@ -251,4 +252,5 @@ STUDY = Study(
         Part("feeders", feeders.feeders, feeders.runs_of),
         Part("circuit", circuit, lambda scale: circuit_claims.runs_of(scale, 3)),
     ],
+    asks=Roles.of,
 )
