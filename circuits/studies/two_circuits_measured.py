@@ -145,9 +145,9 @@ def _rulers(table: digits.Digits, units: digits.Neurons) -> Float[np.ndarray, " 
 def one_task(bench: Bench) -> None:
     """BadInput where neither task can be asked of the model."""
     refused = []
-    for made in TESTED.values():
+    for name in TESTED:
         try:
-            made(bench.model)
+            TRACED[name](bench.model), TESTED[name](bench.model)
         except BadInput as why:
             refused.append(why)
     if len(refused) == len(TESTED):
