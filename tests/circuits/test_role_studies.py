@@ -23,7 +23,7 @@ from circuits.studies.ioi import claims as ioi
 from circuits.studies.ioi.heads_by_role import Roles
 from circuits.studies.ioi.looks import lead_of, looks_of, writes_of
 from circuits.studies.ioi.prompts import exchanged, once, places_of, turned
-from circuits.studies.running import run_study
+from circuits.studies.running import plan_study, run_study
 from circuits.studies.study import Bench, Scale, Study
 from probe.errors import BadInput
 from probe.heads.patterns import head_patterns
@@ -96,6 +96,9 @@ def test_a_model_that_does_ioi_without_movers_has_none():
 def test_a_model_at_chance_is_refused_in_a_sentence():
     with pytest.raises(BadInput, match=r"cannot be asked ioi: .* is right in 0 of 36 prompts of ioi"):
         asked(ioi_model(0.0), ioi.STUDY)
+    with pytest.raises(BadInput, match=r"cannot be asked ioi: .* is right in 0 of 24 prompts of ioi"):
+        plan_study(ioi_model(0.0), "ioi", quick=True)
+    assert "A few prompts say that this model can be asked it" in plan_study(ioi_model(), "ioi", quick=True).summary()
     with pytest.raises(BadInput, match="cannot be asked greater-than"):
         asked(ioi_model(), greater_than.STUDY)
 
