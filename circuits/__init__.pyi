@@ -77,7 +77,6 @@ from circuits.search.node_circuit import NodeCircuit as NodeCircuit
 from circuits.search.select import choose_edges as choose_edges
 from circuits.search.select_nodes import named_circuit as named_circuit
 from circuits.search.select_nodes import node_circuit as node_circuit
-from circuits.search.shared_parts import ComparedCircuits as ComparedCircuits
 from circuits.studies.running import study as study
 from circuits.supernodes.evidence import suggest_groups as suggest_groups
 from circuits.supernodes.evidence import unit_evidence as unit_evidence

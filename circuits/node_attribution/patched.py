@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from circuits.edge_attribution.refusals import require_two_runs
 from circuits.node_attribution.kinds import FAMILIES
 from circuits.node_attribution.moves import OfLatents, of_latents
 from circuits.node_attribution.nodes import Group, Nodes
@@ -43,6 +44,8 @@ class Patched:
         with torch.no_grad():
             runs = (model(torch.tensor([ids], device=model.W_E.device))[:, -1] for ids in (self.ids, self.other))
             self.clean, self.corrupted = (float(self._score(logits)[0]) for logits in runs)
+        ends = (torch.tensor([self.clean]), torch.tensor([self.corrupted]))
+        require_two_runs(pairs, [index], torch.zeros(1, dtype=torch.bool), ends)
         causal = getattr(model.cfg, "attention_dir", "causal") in (None, "causal")
         same = next(i for i, (a, b) in enumerate(zip(self.ids, self.other, strict=True)) if a != b)
         self.first = same - len(self.ids) if causal else -len(self.ids)  # the first position that can differ

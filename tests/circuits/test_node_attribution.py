@@ -1,5 +1,6 @@
 """Scores of nodes, held against exact patching, hand-wired models, plain hooks on the transformers model, and identities."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
@@ -515,3 +516,11 @@ def test_scores_show_themselves(tmp_path):
         assert sum(one["below 0"] + one["above 0"] for one in found.by_layer()) == pytest.approx(
             float(found.score.sum())
         )
+
+
+def test_exact_patching_of_weights_that_are_nan_is_refused_in_a_sentence():
+    (_, pairs), hurt = drawn("llama"), deepcopy(tiny("llama"))
+    with torch.no_grad():
+        hurt.blocks[1].mlp.W_out[0, 0] = torch.nan
+    with pytest.raises(BadInput, match="is nan in its clean run, so nothing can be attributed"):
+        circuits.exact_nodes(hurt, pairs, "heads", sample=2)

@@ -369,6 +369,7 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "faithfulness_curve": {"model": m, "task": TASK, "by": "eap", "n": 2, "held_out": 2, "random": 0, "samples": 0},
         "curve_of_scores": {"model": m, "scores": w.scores, "pairs": w.pairs, "random": 0, "samples": 0},
         "greedy": {"model": m, "task": TASK, "by": "eap", "n": 2, "size": 20},
+        "compare_circuits": {"a": w.circuit, "b": w.circuit, "random": 2},
         "circuit_report": {"model": m, "circuit": w.circuit, "task": TASK, "n": 2, **few},
         "subgraph_report": {"model": m, "graph": g, "nodes": [node], "ablation": "mean", "prompts": p(ASIDE), **few},
         "named_circuit": {"model": m, "names": ["L1H0"]},
