@@ -48,6 +48,8 @@ from probe.features.find_units import find_units as find_units
 from probe.features.find_units import label_units as label_units
 from probe.features.find_units import unit_of_table as unit_of_table
 from probe.features.measuring.measure import measure_units as measure_units
+from probe.features.naming.concept import units_for_concept as units_for_concept
+from probe.features.naming.label_units import name_units as name_units
 from probe.features.on_text import on_text as on_text
 from probe.heads.attention_rank import attention_rank as attention_rank
 from probe.heads.massive.sinks import sinks as sinks

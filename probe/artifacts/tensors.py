@@ -66,7 +66,7 @@ def _write_all(file: int, piece: memoryview) -> None:
 
 def _pieces(header: bytes, tensors: Iterable[Tensor]) -> Iterator[memoryview]:
     yield memoryview(header)
-    for tensor in tensors:
+    for tensor in (one for one in tensors if one.numel()):
         raw = memoryview(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
         for start in range(0, len(raw), PIECE):
             yield raw[start : start + PIECE]

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from probe.model.unit_names import UnitName
 
 FILE = "labels.json"
+RULE = "rule:"
+"""How the authors begin that are rules of `probe.features.naming`; no person is called so."""
 SCHEMA = 1
 LONGEST = {"text": 500, "author": 80, "method": 80}
 """Characters at most."""
@@ -80,9 +82,11 @@ def made_label(text: str, author: str, score: float | None = None, method: str =
 
 
 def best_first(labels: list[Label]) -> list[Label]:
-    """Scored labels before others, higher scores first, then the newest."""
+    """Scored labels before others, higher scores first, then the newest; those of rules after all that people and other programs
+    say."""
     newest = sorted(labels, key=lambda label: label.date, reverse=True)
-    return sorted(newest, key=lambda label: -math.inf if label.score is None else label.score, reverse=True)
+    scored = sorted(newest, key=lambda label: -math.inf if label.score is None else label.score, reverse=True)
+    return sorted(scored, key=lambda label: label.author.startswith(RULE))
 
 
 def labels_of(folder: str | Path) -> Labels:
@@ -125,6 +129,10 @@ def set_label(
         add_labels(folder, {unit: [(author.strip(), None)]})
         return None
     label = made_label(text, author, score, method)
+    if label.author.startswith(RULE):
+        raise BadInput(
+            f"'{label.author}' is a rule's label, which `openwork label {folder.name}` makes anew; give an author of your own."
+        )
     add_labels(folder, {unit: [(label.author, label)]})
     return label
 

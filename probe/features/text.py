@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from probe.text.display import display_tokens
 
@@ -24,6 +24,8 @@ class Text:
     def __init__(self, columns: Columns):
         self._columns = columns
         self.tokens: Int[np.ndarray, "row pos"] = columns["tokens"]
+        self.doc: Int[np.ndarray, " row"] = columns["doc"]
+        self.special: Bool[np.ndarray, "row pos"] = columns["special"]
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -42,7 +44,7 @@ class Text:
 
     def document(self, row: int) -> str:
         """The name of the document a row was cut from."""
-        return self._unpacked("documents", int(self._columns["doc"][row]))
+        return self._unpacked("documents", int(self.doc[row]))
 
     def _unpacked(self, name: str, index: int) -> str:
         start, end = self._columns[f"{name}_offsets"][index : index + 2]

@@ -230,6 +230,8 @@ def calls(w: World) -> dict[str, dict[str, Any]]:
         "plan_features": {"model": m, "what": 1, "cache": w.cache, "folder": new},
         "open_features": {"folder": where("table"), "model": m},
         "set_label": {"folder": where("table"), "unit": u("L1N3"), "text": "a", "author": "me"},
+        "name_units": {"model": m, "table": where("table"), "share": 0.1, "firings": 2, "occurrences": 2},
+        "units_for_concept": {"model": m, "table": where("table"), "concept": "Mary", "share": 0.1, "firings": 2},
         "unit_weights": {"model": m, "what": 2, "unit": u("L2N5")},
         "unit_by_weights": {"model": m, "unit": neuron},
         "on_text": {"model": m, "text": p(), "unit": neuron},

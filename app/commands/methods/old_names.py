@@ -29,9 +29,9 @@ class OldName:
     """typed: the words after `openwork`. method: its name now, "" of a tool that is called so still. options: old names of
     options, and of each what parameter it is now. position: the parameters that were given without an option. given: other
     defaults of parameters, as one would type them. written: old options that are words of another parameter, and those words:
-    `--top 20` is `--nodes top:20`. instead: an option that names something else, the method that is asked of it, and which of its
-    parameters are given by which of these options. sizes: bytes that were given in GB, and what they are of. asides: options
-    that ask something else of the artifact that the call makes."""
+    `--top 20` is `--nodes top:20`. instead: an option that names something else, the method or tool that is asked of it, and
+    which of its parameters are given by which of these options. sizes: bytes that were given in GB, and what they are of. asides:
+    options that ask something else of the artifact that the call makes."""
 
     typed: str
     method: str = ""
@@ -50,8 +50,7 @@ class OldName:
 
     def command(self) -> Callable[..., None]:
         """The function that the command line runs."""
-        now = (*self.method.split(),) or self.words
-        about = catalogue.known()[now]() if now in catalogue.known() else method_named(self.method)
+        about = _asked(self.method or self.typed)
         said = f"This is `openwork {' '.join(about.words)}`; the old name goes on working."
         command = command_of(about, self._options, f"{about.about}\n\n{said}" if self.method else "", self._read)
         return with_asides(command, about, self.asides) if self.asides else command
@@ -64,9 +63,11 @@ class OldName:
             said = f"{flag(parameter)} {words.format(name.upper())}{', repeatable' if '{}' in words else ''}."
             kind = Annotated[of, typer.Option(flag(name), help=said)]  # type: ignore[valid-type]
             yield Argument(name, Argument.KEYWORD_ONLY, default=None if "{}" in words else False, annotation=kind)
+        there = {one.name for one in known}
         for method, given in self.instead.values():
-            there = {*given, *(one.name for one in known)}
-            yield from (one for one in options_of(method_named(method)) if one.name not in there)
+            new = [one for one in options_of(_asked(method)) if one.name not in {*given, *there}]
+            there |= {one.name for one in new}
+            yield from (self._renamed(one) for one in new)
 
     def _read(self, typed: dict[str, Any]) -> tuple[Method | None, dict[str, Any]]:
         """The method that is asked where it is another, and what was typed, with the words of old options in their parameters."""
@@ -78,8 +79,8 @@ class OldName:
         options = typed | {n: words if n == "at" else ",".join(words) or None for n, words in said.items()}
         options |= {name: _bytes(typed[name]) for name in self.sizes}
         for name, (method, given) in self.instead.items():
-            if typed[name] is not None:
-                return method_named(method), options | {parameter: typed[option] for parameter, option in given.items()}
+            if typed[name] not in (None, ""):
+                return _asked(method), options | {parameter: typed[option] for parameter, option in given.items()}
         return None, options
 
     def _renamed(self, option: Argument) -> Argument:
@@ -98,6 +99,12 @@ class OldName:
             info = copy(info)
             info.param_decls = (*(info.param_decls or ()), *(one for name in old for one in _flags(name, info)))
         return option.replace(annotation=Annotated[of, info])
+
+
+def _asked(words: str) -> Method:
+    """A tool by its group and name, or a method by its name."""
+    found = catalogue.known().get((*words.split(),))
+    return found() if found else method_named(words)
 
 
 _MOST_GB = MOST["memory"] / 1e9
@@ -119,6 +126,7 @@ _OF_GRAPH = {"dictionary": "dictionaries", "top": "rows"}
 _OF_PROMPT = {"dictionary": "dictionaries", "top_k": "k"}
 _OF_TWO = {"prompt": "a", "ids": "a_ids", "with": "b", "with_ids": "b_ids", "dictionary": "dictionaries"}
 _SITES = {"site_in": "sites_in", "site_out": "sites_out"}
+_ONE_LABEL = {name: ("features label", {}) for name in ("unit", "text", "author", "score", "method", "imported")}
 OLD_NAMES: tuple[OldName, ...] = (
     OldName(
         "heads", "head-table", {"position": "pos"}, given={"top": "20"}, instead={"head": ("one-head", {"k": "top"})}
@@ -167,7 +175,7 @@ OLD_NAMES: tuple[OldName, ...] = (
     OldName("graph merge", "merge-graphs", {"top": "rows"}, ("graphs",)),
     OldName("harvest", asides=(REPAIR,)),
     OldName("features", "measure-units", asides=(UNIT, SEARCH)),
-    OldName("label", "features label", {"import": "imported"}),
+    OldName("label", "label-units", {"import": "imported"}, ("table",), instead=_ONE_LABEL),
     OldName("eval", "dictionaries judge", {"dictionary": "dictionaries", "text": "texts"}),
     OldName("import", "dictionaries import", {"model": "model_name"}),
     OldName("export", "dictionaries export", {"dictionary": "dictionaries"}),
