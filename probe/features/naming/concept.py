@@ -16,8 +16,8 @@ from probe.errors import BadInput, brief
 from probe.features.naming.config import LabelConfig, ReadFor
 from probe.features.naming.firings import Firings, firings_of, live_units
 from probe.features.naming.judge import BLOCK
+from probe.features.naming.opened import dictionary_of, opened_table, require_some
 from probe.features.naming.opened import model_of_table as model_of_table
-from probe.features.naming.opened import opened_table, require_some
 from probe.features.naming.pool import pool_of
 from probe.features.naming.reading import Reading, reading_of
 from probe.features.naming.scores import Scores, scored
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 class ConceptUnits(Record, figure=True):
     """The units that fire for a concept, the best first. tokens: how many of the text that scores it holds at, of how many.
     auroc, low, high: on that text; learned: on the text that ranked them; hit: the share of the unit's firings at which it holds.
-    null: the mean of the best units for the same concept moved elsewhere. looked: units that were looked at."""
+    null: the mean of the best units for the same concept moved elsewhere. looked: units that were looked at. of: the dictionary
+    of latents."""
 
     table: str
     concept: str
@@ -54,12 +55,14 @@ class ConceptUnits(Record, figure=True):
     high: Float[np.ndarray, " unit"]
     hit: Float[np.ndarray, " unit"]
     null: float
+    of: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a unit."""
         return [
             {
                 "unit": self.names[i],
+                **({"of": self.of} if self.of else {}),
                 "AUROC": float(self.auroc[i]),
                 "low": float(self.low[i]),
                 "high": float(self.high[i]),
@@ -136,6 +139,7 @@ def units_for_concept(
         high=scores.high,
         hit=scores.hit,
         null=float(np.nanmean(null)),
+        of=dictionary_of(opened),
     )
     return came_from(made, model)
 

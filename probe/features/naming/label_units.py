@@ -20,8 +20,8 @@ from jaxtyping import Bool
 from probe.features.naming.config import LabelConfig, ReadFor
 from probe.features.naming.firings import Firings, firings_of, live_units
 from probe.features.naming.judge import BLOCK, judge
+from probe.features.naming.opened import dictionary_of, opened_table, require_some
 from probe.features.naming.opened import model_of_table as model_of_table
-from probe.features.naming.opened import opened_table, require_some
 from probe.features.naming.pool import pool_of
 from probe.features.naming.proposals import Material, possible
 from probe.features.naming.reading import reading_of
@@ -130,6 +130,7 @@ def _counted(table: FeatureTable, firings: Firings, proposing: Bool[np.ndarray, 
     """Which units were looked at, and on how much text."""
     return {
         "table": table.folder.name,
+        "of": dictionary_of(table),
         "units": firings.units,
         "names": [table.name(int(unit)) for unit in firings.units],
         "firings": firings.often_in(~proposing),

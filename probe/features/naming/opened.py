@@ -25,6 +25,11 @@ def opened_table(table: TableName, model: "TransformerBridge") -> FeatureTable:
     return found
 
 
+def dictionary_of(table: FeatureTable) -> str:
+    """The dictionary that its units are latents of; empty for neurons."""
+    return "" if table.kind == "neuron" else str(table.manifest.facts["source"])
+
+
 def require_examples(table: FeatureTable) -> None:
     """BadInput for a table that says nothing of where its units fire."""
     if not len(table.windows[1]) or not table.column("fired").any():

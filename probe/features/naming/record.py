@@ -32,7 +32,8 @@ class UnitLabels(Record, figure=True):
     ("" nothing). learned: AUROC on the text that proposes; auroc, low, high: on the other. null: of each rule, the mean AUROC of
     labels dealt among the units; shuffled: the same of each unit's first choice, by shuffle. least: AUROC below which none fits.
     candidates: in the pool. tokens: that propose, that score. rare: units that fire too rarely. left_out: rules that say nothing
-    of this table, and why. written: labels put beside the table."""
+    of this table, and why. of: the dictionary of latents. written: labels put
+    beside the table."""
 
     table: str
     units: Int[np.ndarray, " unit"]
@@ -51,6 +52,7 @@ class UnitLabels(Record, figure=True):
     tokens: list[int]
     rare: int
     left_out: dict[str, str]
+    of: str = ""
     written: int = 0
 
     @property
@@ -84,6 +86,7 @@ class UnitLabels(Record, figure=True):
         numbers = {name: float(getattr(self, name)[rule, i]) if there else None for name in ("auroc", "low", "high")}
         return {
             "unit": self.names[i],
+            **({"of": self.of} if self.of else {}),
             "label": self.texts[self.rules[rule]][i] if there else NO_LABEL,
             "by": RULE_WORDS[self.rules[rule]] if there else "",
             "AUROC": numbers["auroc"],
