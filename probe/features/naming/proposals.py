@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from probe.features.naming.config import LabelConfig, Rule
 from probe.features.naming.pool import Pool, quoted
 from probe.features.naming.reading import Reading
+from probe.features.naming.scores import counts_by
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -120,13 +121,8 @@ def token_lists(
 ) -> tuple[list[list[int]], Float[np.ndarray, " unit"]]:
     """Of each unit the values that add most to the AUROC of 'one of these', and what they add together: a value's own share of
     the firings minus its share of the silent tokens."""
-    from scipy.sparse import csr_matrix
-
-    known, at = np.unique(values, return_inverse=True)
-    where = csr_matrix(
-        (np.ones(len(values), np.float32), (at, np.arange(len(values)))), shape=(len(known), len(values))
-    )
-    both, often = where @ seen.astype(np.float32), np.asarray(where.sum(1)).ravel()[:, None]  # value unit
+    known, both = counts_by(seen, values)  # value unit
+    often = counts_by(np.ones((len(values), 1), bool), values)[1]
     fires = np.maximum(seen.sum(0), 1)
     gain = both / fires - (often - both) / np.maximum(len(seen) - fires, 1)
     gain = np.where((both >= TWICE) & (gain > 0) & (known[:, None] >= 0), gain, 0)

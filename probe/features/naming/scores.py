@@ -40,8 +40,8 @@ def scored(
 ) -> Scores:
     """Each unit's label (`which` of them, -1 for none) against its firing."""
     said = holds[:, which]
-    tokens = _by_group(np.ones((len(group), 1), bool), group)
-    hits, fires, saying = (_by_group(one, group) for one in (said & fired, fired, said))
+    tokens = counts_by(np.ones((len(group), 1), bool), group)[1]
+    hits, fires, saying = (counts_by(one, group)[1] for one in (said & fired, fired, said))
     n_fired, wrong, silent = fires.sum(0), saying - hits, tokens - fires
     with np.errstate(divide="ignore", invalid="ignore"):
         hit, false = hits.sum(0) / n_fired, wrong.sum(0) / silent.sum(0)
@@ -54,13 +54,15 @@ def scored(
     return Scores(auroc, np.maximum(auroc - SURE * error, 0), np.minimum(auroc + SURE * error, 1), hit, false)
 
 
-def _by_group(values: Bool[np.ndarray, "token n"], group: Int[np.ndarray, " token"]) -> Float[np.ndarray, "group n"]:
-    """How often each holds in each group."""
+def counts_by(
+    values: Bool[np.ndarray, "token n"], group: Int[np.ndarray, " token"]
+) -> tuple[Int[np.ndarray, " group"], Float[np.ndarray, "group n"]]:
+    """The groups there are, and how often each value holds in each."""
     from scipy.sparse import csr_matrix
 
     present, at = np.unique(group, return_inverse=True)
     deal = csr_matrix((np.ones(len(group), np.float32), (at, np.arange(len(group)))), shape=(len(present), len(group)))
-    return (deal @ values.astype(np.float32)).astype(np.float64)
+    return present, (deal @ values.astype(np.float32)).astype(np.float64)
 
 
 def shuffled_scores(
