@@ -35,7 +35,7 @@ def at_hand(model: Any) -> "TransformerBridge":
         _kept[key] = load_model(Path(model) if isinstance(model, os.PathLike) else model)
         sys.stderr.write(f"Loaded {model}, kept for the next calls by this name; load_model() gives it to you.\n")
     _kept.move_to_end(key)
-    while len(_kept) > 1 and (len(_kept) > KEPT or sum(map(_bytes, _kept.values())) > LARGE):
+    while len(_kept) > 1 and (len(_kept) > KEPT or sum(map(weight_bytes, _kept.values())) > LARGE):
         _kept.popitem(last=False)
     return _kept[key]
 
@@ -61,5 +61,6 @@ def _fetched(name: str) -> bool:
         return False
 
 
-def _bytes(model: "TransformerBridge") -> int:
+def weight_bytes(model: "TransformerBridge") -> int:
+    """What a copy of the weights takes."""
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())

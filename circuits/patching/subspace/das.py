@@ -30,11 +30,12 @@ from circuits.patching.rows.plan import RowsPlan, row_bytes, seconds_of_row
 from circuits.patching.subspace.dormant import moved, read_part
 from circuits.patching.subspace.interchanges import Interchanges, answers, split
 from circuits.patching.subspace.record import LearnedSubspace
-from circuits.patching.subspace.untrained import right_untrained, weight_bytes
+from circuits.patching.subspace.untrained import right_untrained
 from probe.errors import BadInput
 from probe.memory import require
 from probe.methods import Doc, method
 from probe.model.anatomy import spot
+from probe.model.at_hand import weight_bytes
 from probe.model.sites import Site, parse_site, width
 from probe.plain_values import Settings, takes_fields
 from probe.progress import SILENT, Progress

@@ -30,11 +30,6 @@ def untrained(model: "TransformerBridge", seed: int) -> "TransformerBridge":
     return found
 
 
-def weight_bytes(model: "TransformerBridge") -> int:
-    """What a copy of the weights takes."""
-    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
-
-
 def right_untrained(search: Any) -> dict[str, Bool[np.ndarray, " interchange"]]:
     """The search made on the same pairs in a model of random weights: which held-out interchanges come out as they should, which
     of those it was learned from, and which without any."""
