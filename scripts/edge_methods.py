@@ -13,13 +13,12 @@ exact     Spearman correlation of both with exact patching on the first of the s
           and both methods stand beside that (`restored`) and beside the mean of both effects (`both ends`).
 unseen    the same curves on the template that none of the scored pairs has (IOI alone has templates)
 rules     what is kept by 1, 2 and 5% of the edges, on the held-out pairs and on the unseen template, by every rule of choice,
-          with and without signs, by EAP-IG with two and four times the points, and by scores of the very pairs that are tested;
-          `optimal` for EAP-IG alone, a minute an integer program
+          with and without signs, by EAP-IG with two and four times the points, and by scores of the very pairs that are tested
+          (not the integer program, which takes minutes for each circuit of a model of this size)
 """
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from circuits.edge_attribution.runs import Comparison
 from circuits.edge_attribution.scores import EdgeScores
 from circuits.faithfulness.curve import CurveConfig, FaithfulnessCurve, curve_of_scores
 from circuits.search.circuit import connected
-from circuits.search.select import RULES, Kept, Rule, all_chosen
+from circuits.search.select import Kept, Rule, all_chosen
 from probe.model.load import DEFAULT, load_model
 from probe.progress import Bar
 from probe.tasks.pairs import Pairs, task_pairs
@@ -163,10 +162,10 @@ def rules_part(
         f"EAP-IG, {n} points": eap_ig(model, train, steps=n, progress=Bar())
         for n in (2 * given.points, 4 * given.points)
     }
-    chosen = {who: _circuits(one, RULES if who == "EAP-IG" else QUICK) for who, one in {**scores, **more}.items()}
+    chosen = {who: _circuits(one) for who, one in {**scores, **more}.items()}
     found: dict[str, Any] = {}
     for name, pairs in tested.items():
-        own = {"EAP-IG of the tested pairs": _circuits(eap_ig(model, pairs, steps=given.points, progress=Bar()), QUICK)}
+        own = {"EAP-IG of the tested pairs": _circuits(eap_ig(model, pairs, steps=given.points, progress=Bar()))}
         compared = Comparison(model, components(model), pairs, "metric")
         found[name] = _kept(
             {who: _small(compared, circuits) for who, circuits in {**chosen, **own}.items()}, given, name
@@ -174,14 +173,14 @@ def rules_part(
     return found
 
 
-def _circuits(scores: EdgeScores, rules: Sequence[Rule]) -> dict[str, Kept]:
+def _circuits(scores: EdgeScores) -> dict[str, Kept]:
     """By every rule, one circuit a size."""
     sizes = [int(share * scores.layout.edges.sum()) for share in SMALL]
     return {
         f"{rule}{', signed' if signed else ''}": np.stack(
             [connected(scores.layout, one) for one in all_chosen(scores, sizes, rule, signed=signed)]
         )
-        for rule in rules
+        for rule in QUICK
         for signed in (False, True)
     }
 

@@ -19,6 +19,9 @@ STUDIED = {
     "ioi.md": "Indirect object identification",
     "greater-than.md": "Greater-than",
     "factual-recall.md": "Key mechanisms of factual recall",
+    "arithmetic.md": "Arithmetic in a few heads",
+    "prism.md": "Fact recall, heuristics or guesswork",
+    "edge-methods.md": "How good edge attribution is",
 }
 FURTHER = {
     "coming-from.md": ("Start", "Coming from another library"),
