@@ -76,7 +76,8 @@ def compare_circuits(
         ranks=ranks,
         convention={"random": _RANDOM[isinstance(circuits[0], ComponentCircuit)], "ranked by": by, "seed": seed},
     )
-    return of_same_model(record, circuits[0])
+    of_same_model(record, circuits[0])
+    return record
 
 
 _RANDOM = {

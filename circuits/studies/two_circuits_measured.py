@@ -147,7 +147,8 @@ def one_task(bench: Bench) -> None:
     refused = []
     for name in TESTED:
         try:
-            TRACED[name](bench.model), TESTED[name](bench.model)
+            TRACED[name](bench.model)
+            TESTED[name](bench.model)
         except BadInput as why:
             refused.append(why)
     if len(refused) == len(TESTED):
