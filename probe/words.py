@@ -105,10 +105,22 @@ def duration(seconds: float | None) -> str:
 
 
 def estimate(seconds: float | None) -> str:
-    """How long a plan expects something to take: `4.0 s`, `2.2 min`."""
+    """How long a plan expects something to take: `4.0 s`, `2.2 min`, `3.5 h`."""
     if seconds is None:
         return "unknown"
+    if seconds >= 90 * 60:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def strongest(shown: int, n: int, what: str) -> str:
+    """The heading of a table of the first of many.
+
+    >>> from probe.words import strongest
+    >>> strongest(50, 70_651, "edges"), strongest(3, 3, "nodes")
+    ('The strongest 50 of 70,651 edges', 'The strongest nodes')
+    """
+    return f"The strongest {shown:,} of {n:,} {what}" if shown < n else f"The strongest {what}"
 
 
 def one_at_a_time(count: int) -> str:

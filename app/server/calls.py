@@ -87,7 +87,7 @@ def _state(key: str, with_table: bool = False) -> Json:
         return {**stages, "ahead": len(job_table().ahead(job))}
     if (record := result(key)) is not None:
         found = {"state": "done", "record": record.to_dict(), "panels": told(record.panels())}
-        return {**found, "table": record.rows()} if with_table else found
+        return {**found, "table": record.every_row()} if with_table else found
     if job is None or job.state == "done":
         raise BadInput("This result is not kept any more; run it again.")
     return {

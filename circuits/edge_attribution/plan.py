@@ -64,7 +64,7 @@ class EdgePlan(Record):
         """One sentence."""
         way = "" if self.patched else " forward and back"
         runs = counted(self.passes, "run") + way if self.passes else "forward runs alone"
-        together = f"{self.batch} {'edges' if self.patched else 'pairs'} together"
+        together = f"{counted(self.batch, 'edge' if self.patched else 'pair')} together"
         return (
             f"{counted(self.edges, 'edge')} on {counted(self.pairs, 'pair')}: {runs}, {together}, about "
             f"{estimate(self.seconds)} and {size(self.bytes)} of memory beside the model."

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from circuits.edge_attribution.layout import Layout
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
-from probe.words import counted, figures
+from probe.words import counted, figures, strongest
 
 if TYPE_CHECKING:
     from probe.tasks.pairs import Pairs
@@ -89,9 +89,10 @@ class EdgeScores(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """The components, the strongest edges, what they are scores of."""
+        rows = self.rows()
         return [
             Figure("What each component's edges come to", self.figure),
-            Rows("The strongest edges", self.rows(), kinds={"pairs of this sign": "share"}),
+            Rows(strongest(len(rows), len(self.edges), "edges"), rows, kinds={"pairs of this sign": "share"}),
             Sentence(self.summary()),
         ]
 

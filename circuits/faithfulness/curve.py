@@ -143,13 +143,28 @@ def _curve(
 ) -> FaithfulnessCurve:
     known = None if stored.known is None else read_circuit(stored.known).names
     found = [
-        curve_on(
-            parts_of(model, pairs, split.reference, config, stored.dictionaries), scores, known, config, seed, progress
+        _told(
+            curve_on(
+                parts_of(model, pairs, split.reference, config, stored.dictionaries),
+                scores,
+                known,
+                config,
+                seed,
+                progress,
+            ),
+            scores,
+            pairs,
         )
         for pairs in (split.test, split.unseen)
         if pairs is not None
     ]
     return found[0] if len(found) == 1 else _with_unseen(*found)
+
+
+def _told(curve: FaithfulnessCurve, scores: Any, pairs: Pairs) -> FaithfulnessCurve:
+    """With how many of these pairs the scores were made on, which no sentence may call held out."""
+    known = set(scores.examples)
+    return replace(curve, scored=sum(one.clean in known for one in pairs.examples) if known else None)
 
 
 def _with_unseen(curve: FaithfulnessCurve, unseen: FaithfulnessCurve) -> FaithfulnessCurve:
@@ -176,7 +191,7 @@ def curve_of_scores(
     require_axis(model, config)
     require_same_model(model, scores, "Scores")
     parts = parts_of(model, pairs, None, config, ())
-    return came_from(curve_on(parts, scores, None, config, seed, progress), model)
+    return came_from(_told(curve_on(parts, scores, None, config, seed, progress), scores, pairs), model)
 
 
 def curve_on(

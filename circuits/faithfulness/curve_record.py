@@ -32,7 +32,9 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     circuit the share of all edges that it has or implies, each by the share of its sender's units that is kept; empty where areas
     are not taken over it. jaccard: of
     circuits found on pairs drawn again and again, the share of parts that each has in common with the circuit. auroc: of the
-    scores against a known circuit; None without one. unseen: the same circuits on templates that scores never saw."""
+    scores against a known circuit; None without one. unseen: the same circuits on templates that scores never saw. scored:
+    how many of the pairs have a clean prompt that the scores were made on, so that they are not held out; None where scores do
+    not say on what they were made."""
 
     method: str
     task: str
@@ -49,6 +51,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     jaccard: Float[np.ndarray, "sample size"] = field(default_factory=lambda: np.zeros((0, 0)))
     auroc: float | None = None
     unseen: "FaithfulnessCurve | None" = None
+    scored: int | None = 0
     convention: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -154,7 +157,7 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
     def areas(self) -> list[dict[str, Any]]:
         """CPR and CMD of the curve, of that on unseen templates and of random circuits. `convention` says how edges were chosen
         and what areas are taken over."""
-        curves = {"held-out pairs": self} | ({} if self.unseen is None else {"unseen templates": self.unseen})
+        curves = {self._on: self} | ({} if self.unseen is None else {"unseen templates": self.unseen})
         return [
             {
                 "on": name,
@@ -191,6 +194,18 @@ class FaithfulnessCurve(Record, figure=True, renamed={"edges": "kept"}):
             at = int(np.flatnonzero(self.shares == enough)[0])
             told.append(f"circuits of pairs drawn again share {decimals(float(self.stability[at]))} of that one")
         return (
-            f"{self.method} on {counted(len(self.whole), 'held-out pair')} of {self.task}: CPR {self.cpr:.3f}, "
+            f"{self.method} on {self._pairs()}: CPR {self.cpr:.3f}, "
             f"CMD {self.cmd:.3f} (random {self.random_cmd:.3f}; {own}); {'; '.join(told)}."
         )
+
+    @property
+    def _on(self) -> str:
+        return "held-out pairs" if self.scored == 0 else "pairs" if self.scored is None else "pairs that the scores saw"
+
+    def _pairs(self) -> str:
+        """How many pairs, and whether they are held out."""
+        if not self.scored:
+            kind = "pair" if self.scored is None else "held-out pair"
+            return f"{counted(len(self.whole), kind)} of {self.task}"
+        seen = "which" if self.scored == len(self.whole) else f"{self.scored} of which"
+        return f"{counted(len(self.whole), 'pair')} of {self.task}, {seen} the scores were made on too"

@@ -1,6 +1,8 @@
 """What every method finds of a circuit that is known: each edge's score beside its effect, rankings, what removal leaves.
 
-A score is judged by its size. AUROC is the chance that an edge of the circuit is ranked above one that is not, ties half.
+A score is judged by its size. AUROC is the chance that an edge of the circuit is ranked above one that is not, ties half. What
+rounding leaves of a score of 0 (below a millionth of the largest) is a tie with 0: else a method that sees nothing of an edge
+would rank it above others by chance.
 """
 
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
 
 from circuits.edge_attribution.attribute import eap, eap_ig
 from circuits.edge_attribution.exact import exact_edges
@@ -28,6 +31,8 @@ from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.words import counted
 
+ROUNDING = 1e-6
+"""Of the largest score; what is below it cannot be told from 0 in float32."""
 Wired = Literal["saturated", "induction", "induction-all", "or-gate", "cancelling", "linear"]
 _MADE = {
     "saturated": saturated,
@@ -97,7 +102,9 @@ def recover_known(
     circuit: Annotated[Wired, Doc("Which model.")] = "induction",
     *,
     points: Annotated[int, Doc("Points of the path of EAP-IG.", least=1, most=1000)] = 50,
-    threshold: Annotated[float, Doc("Of ACDC: how much worse one removal may make it.", least=0)] = 0.01,
+    threshold: Annotated[
+        float, Doc("Of ACDC: how much worse one removal may make it, in nats of KL or in units of the metric.", least=0)
+    ] = 0.01,
     progress: Progress = SILENT,
 ) -> RecoveredCircuit:
     """What each method finds of a circuit that is known because it was wired by hand.
@@ -128,7 +135,7 @@ def recover_known(
         for i, (u, v) in enumerate(np.argwhere(layout.edges))
         if shown[i]
     ]
-    ranked = [{"method": name, "AUROC": auroc(np.abs(one.score), true)} for name, one in found.items()]
+    ranked = [{"method": name, "AUROC": auroc(_told(one.score), true)} for name, one in found.items()]
     record = RecoveredCircuit(
         circuit=circuit,
         about=known.about,
@@ -136,9 +143,19 @@ def recover_known(
         edges=edges,
         ranked=ranked,
         removed=_removed(known, threshold),
-        convention={**found["exact"].convention, "ranked by": "size of the score", "threshold": threshold},
+        convention={
+            **found["exact"].convention,
+            "ranked by": f"size of the score, below {ROUNDING:g} of the largest as 0",
+            "threshold": threshold,
+        },
     )
     return came_from(record, model)
+
+
+def _told(score: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " edge"]:
+    """Sizes of scores, without what rounding leaves of 0."""
+    large = np.abs(score)
+    return np.where(large < ROUNDING * np.nanmax(large), 0.0, large)
 
 
 def _removed(known: Known, threshold: float) -> list[dict[str, Any]]:

@@ -55,9 +55,9 @@ class NodePlan(Record):
         way = "forward" if self.patched else "backward"
         runs = f"{self.passes:,} {'pass' if self.passes == 1 else 'passes'} {way}"
         return (
-            f"{counted(self.nodes, 'node')} on {counted(self.pairs, 'pair')}: {runs}, {self.batch} "
-            f"{'nodes' if self.patched else 'pairs'} together, about {estimate(self.seconds)} and {size(self.bytes)} of memory "
-            "beside the model."
+            f"{counted(self.nodes, 'node')} on {counted(self.pairs, 'pair')}: {runs}, "
+            f"{counted(self.batch, 'node' if self.patched else 'pair')} together, about {estimate(self.seconds)} and "
+            f"{size(self.bytes)} of memory beside the model."
         )
 
 

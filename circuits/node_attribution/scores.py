@@ -12,7 +12,7 @@ from probe.artifacts.json import finite
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import bootstrap, bootstrap_each
-from probe.words import counted, figures
+from probe.words import counted, figures, strongest
 
 SIGN = "change of the metric when the node takes the value that it has in the corrupted run"
 UNSIGNED = "size of that change, mean over layers left out of the gradient: it has no sign"
@@ -116,9 +116,10 @@ class NodeScores(Record, figure=True):
     def panels(self) -> list[Panel]:
         """The nodes by layer and head or position, the strongest, what layers come to, what they are scores of."""
         turned = {"across": ["unit", "position"]} if self.nodes.by_position else {}
+        rows, known = self.rows(), int(np.isfinite(self.score).sum())
         return [
             Figure("What each node is worth", self.figure, choices=turned),
-            Rows("The strongest nodes", self.rows(), kinds={"pairs of this sign": "share"}, meanings=_MEANINGS),
+            Rows(strongest(len(rows), known, "nodes"), rows, kinds={"pairs of this sign": "share"}, meanings=_MEANINGS),
             Rows("What the nodes of each layer come to", self.by_layer(), whole=True),
             Sentence(self.summary()),
         ]

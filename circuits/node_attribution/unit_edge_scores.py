@@ -12,7 +12,7 @@ from probe.errors import BadInput, brief
 from probe.show.panels import Figure, Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.statistics import bootstrap_each
-from probe.words import counted, figures
+from probe.words import counted, figures, strongest
 
 RESAMPLES = 1000
 _KINDS: dict[str, Literal["token", "share", "name"]] = {"pairs of this sign": "share"}
@@ -83,10 +83,12 @@ class UnitEdgeScores(Record, figure=True):
 
     def panels(self) -> list[Panel]:
         """The units with each other and the logits, the strongest edges between units, and of all."""
+        rows = self.rows()
+        title = strongest(len(rows), len(self.score), "edges from and to these units")
         return [
             Figure("Edges from unit to unit, and to the logits", self.figure),
             Rows("The strongest edges from unit to unit", self.rows(between=True), kinds=_KINDS),
-            Rows("The strongest edges from and to these units", self.rows(), kinds=_KINDS),
+            Rows(title, rows, kinds=_KINDS),
             Sentence(self.summary()),
         ]
 

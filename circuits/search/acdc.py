@@ -48,11 +48,11 @@ class SearchConfig(Settings):
     """How a circuit is searched."""
 
     threshold: Annotated[float, Doc(least=0)] = 0.01
-    "How much worse one removal may make it."
+    "How much worse one removal may make it: in nats of KL, or in the units of the metric."
     divergence: Divergence = "kl"
     "`kl` from the whole model's prediction, or the fall of the task's `metric`."
     ablation: Ablation = "resample"
-    "What a removed edge carries: the corrupted run's, a mean, a mean at each position, or 0."
+    "What a removed edge carries: the corrupted run's, a mean, a mean at each position, or 0; `optimal` is refused here."
     order: Order = "last"
     "Which edge of a receiver is tried first: the one of the last sender, of the first, or any."
     ahead: Annotated[int, Doc(least=1, most=4096)] = 16

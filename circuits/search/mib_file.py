@@ -5,6 +5,10 @@
 
 Their models give every head keys and values of its own. Where heads share them, an edge into a key-value head is written once
 for each head of its group, its score shared out evenly, and read back as their sum.
+
+Their sign is the other one. They attribute to a loss, so an edge that helps the answer has a score above 0 in a file (and MIB's
+CPR takes the largest first), and one below 0 here, where a score is what becomes of the metric. The sign is turned on the way out
+and in. Scores without a sign (`EdgeScores.signed`), which say how much an edge carries, are written as they are.
 """
 
 import json
@@ -53,13 +57,7 @@ def write_mib(
     layout, path = circuit.layout, as_path(to)
     if scores is not None and scores.layout != layout:
         raise BadInput("These scores are of another model's edges than the circuit. Give those that it was chosen by.")
-    score = (
-        scores.matrix
-        if scores is not None
-        else circuit.score
-        if circuit.score is not None
-        else circuit.kept.astype(float)
-    )
+    score = _their_scores(circuit, scores)
     edges = {}
     for u, v in np.argwhere(layout.edges):
         names = _spread(layout, int(v))
@@ -96,10 +94,21 @@ def width_of(circuit: ComponentCircuit) -> int:
     return size.d_model
 
 
+def _their_scores(circuit: ComponentCircuit, scores: EdgeScores | None) -> Float[np.ndarray, "sender receiver"]:
+    """Large where an edge helps; of a circuit without scores 1 for what is in it."""
+    if scores is None and circuit.score is None:
+        return circuit.kept.astype(float)
+    if scores is not None:
+        return 0.0 - scores.matrix if scores.signed else scores.matrix
+    assert circuit.score is not None
+    return 0.0 - circuit.score if circuit.convention.get("scores have a sign", True) else circuit.score
+
+
 def read_mib(
     model: "TransformerBridge", file: str | Path
 ) -> tuple[ComponentCircuit, Float[np.ndarray, "sender receiver"]]:
-    """The circuit of a file and the scores that stand in it (NaN where none does), on the edges of this model.
+    """The circuit of a file and the scores that stand in it (NaN where none does), on the edges of this model, in the sign of
+    scores here: below 0 where an edge helps.
 
     Raises BadInput for a file of another model, with edges that it lacks, or of another format.
 
@@ -127,6 +136,7 @@ def read_mib(
     for name, (inside, worth) in told.items():
         kept[known[name]] |= inside
         score[known[name]] += worth
+    score = 0.0 - score  # theirs is above 0 where an edge helps
     known = score if np.isfinite(score[layout.edges]).any() else None
     return ComponentCircuit(method="read from a file", task=path.stem, layout=layout, kept=kept, score=known), score
 

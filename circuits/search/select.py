@@ -63,7 +63,13 @@ def choose_edges(
             f"None of the {size:,} edges chosen by {rule} lies on a way from the input to the logits, so nothing is left of the "
             "circuit. Ask for more edges, or choose them by optimal."
         )
-    told = {**scores.convention, "rule": rule, "signed": signed, "edges asked": size}
+    told = {
+        **scores.convention,
+        "rule": rule,
+        "signed": signed,
+        "edges asked": size,
+        "scores have a sign": scores.signed,
+    }
     record = ComponentCircuit(
         method=f"{scores.method}, {rule}",
         task=scores.task,

@@ -67,6 +67,11 @@ def method_named(name: object) -> Method:
     others = {one.name: one for one in methods()} if found is None else {}
     if found is not None or (isinstance(name, str) and name in others):
         return found or others[str(name)]
+    if (tool := next((one for one in tools() if one.name == name), None)) is not None:
+        words = " ".join(tool.words)
+        raise BadInput(
+            f"There is no method {brief(name)}: it is a tool, without a page. `openwork {words} --help` says more."
+        )
     close = difflib.get_close_matches(str(name)[:80], others, n=3, cutoff=0.5)
     said = f"Did you mean {' or '.join(close)}?" if close else "`openwork methods` lists them."
     raise BadInput(f"There is no method {brief(name)}. {said}")

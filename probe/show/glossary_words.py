@@ -3,6 +3,7 @@
 from probe.show.word import Word
 
 _TRACING = "Ameisen et al. 2025, Circuit Tracing"
+_MIB = "Mueller et al. 2025, MIB"
 _GAO = "Gao et al. 2024"
 _PATCHING = "Heimersheim & Nanda 2024"
 BY_SUBJECT: dict[str, tuple[Word, ...]] = {
@@ -125,6 +126,30 @@ BY_SUBJECT: dict[str, tuple[Word, ...]] = {
             "faithfulness",
             "How much of the model's behaviour a part of it keeps by itself.",
             "1 for the whole model, 0 for none of it; meaningless without the curve of random parts.",
+            "Wang et al. 2023",
+        ),
+        Word(
+            "cpr",
+            "The area under faithfulness over the share of parts kept, from 0.001 to 1.",
+            "A model whose every circuit is whole has 0.999; more where circuits do more than the model, so look at CMD too.",
+            _MIB,
+        ),
+        Word(
+            "cmd",
+            "The area between faithfulness and 1 over the share of parts kept, from 0.001 to 1.",
+            "0 is best; read it beside that of random circuits of the same sizes.",
+            _MIB,
+        ),
+        Word(
+            "auroc",
+            "The chance that a part of the known circuit is scored above one that is not of it, ties half.",
+            "1 ranks all of it first, 0.5 is chance.",
+            _MIB,
+        ),
+        Word(
+            "minimality",
+            "The most that taking one part out changes what the circuit keeps, while sets of its other parts are out.",
+            "Near 0 the part was not needed in any of the sets that were tried.",
             "Wang et al. 2023",
         ),
         Word(

@@ -97,6 +97,10 @@ class Record:
         """All of `rows()` as a pandas frame; what `rows` can be asked for can be asked for here too."""
         return frame(self.rows, *args, **options)
 
+    def every_row(self) -> Any:
+        """All rows of its table, of those too that show the first `k` unless asked: what a file of them holds."""
+        return self.rows(k=None) if "k" in inspect.signature(self.rows).parameters else self.rows()
+
     def arrays(self) -> "dict[str, np.ndarray]":
         """Every array it holds by the name of its field; of a record inside of it, `nodes.value`."""
         return arrays_of(self)

@@ -15,7 +15,7 @@ from probe.show.panels import Panel, Rows, Sentence
 from probe.show.record import Record
 from probe.tasks.catalogue import TASKS, Task, TaskName
 from probe.tasks.pairs import METRICS, Drawn, Pairs, pairs_of
-from probe.words import counted
+from probe.words import counted, percent
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -39,8 +39,12 @@ class TaskList(Record):
         return list(self.tasks)
 
     def summary(self) -> str:
-        """How many."""
-        return f"{counted(len(self.tasks), 'task')}; a JSONL file of pairs is one too."
+        """How many, and what else is one."""
+        return (
+            f"{counted(len(self.tasks), 'task')}; a JSONL file of pairs is one too, a line each: "
+            '{"clean": ..., "corrupted": ..., "right": [" Mary"], "wrong": [" John"]}. '
+            "`openwork tasks check` says which a model does."
+        )
 
 
 @tool("tasks")
@@ -84,7 +88,10 @@ class TaskCheck(Record):
             if worth
             else "none of them is worth studying on this model"
         )
-        return f"Of {counted(len(self.found), 'task')} on {counted(self.n, 'pair')} each, {said}."
+        left = "; ".join(f"{row['task']} {row['why not']}" for row in self.found if row.get("why not"))
+        return f"Of {counted(len(self.found), 'task')} on {counted(self.n, 'pair')} each, {said}." + (
+            f" Not, with {percent(WORTH)} wanted of each: {left}." if left else ""
+        )
 
 
 @method("check", group="tasks")
@@ -99,7 +106,8 @@ def check_tasks(
     """How well a model does at each task, and whether its corrupted prompts change what it answers.
 
     accuracy: the right answer is above the wrong one. answer changes: the corrupted prompt lowers the metric. A circuit is worth
-    looking for where both hold for most pairs: what a model does not do has no circuit.
+    looking for where both hold for most pairs: what a model does not do has no circuit. metric, corrupted: the mean of `measure`
+    over the clean and the corrupted prompts (logits, or a probability). drawn in vain: examples that did not fit this tokenizer.
 
     >>> ow.check_tasks(model, tasks=["greater-than"], n=2).rows()[0]["task"]
     'greater-than'
@@ -124,12 +132,21 @@ def _checked(model: "TransformerBridge", pairs: Pairs) -> dict[str, Any]:
     return {
         "task": pairs.task,
         "accuracy": right,
+        "measure": pairs.measure,
         "metric": float(clean.mean()),
         "corrupted": float(corrupted.mean()),
         "answer changes": changes,
         "drawn in vain": sum(pairs.refused.values()),
         "worth studying": right >= WORTH and changes >= WORTH,
+        "why not": _why_not(right, changes),
     }
+
+
+def _why_not(right: float, changes: float) -> str:
+    """What speaks against it; nothing where it is worth studying."""
+    little = f"is right on {percent(right)}" if right < WORTH else ""
+    same = f"has its metric lowered by {percent(changes)} of its corrupted prompts" if changes < WORTH else ""
+    return " and ".join(filter(None, (little, same)))
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ def test_downloads(task):
     mib = json.loads(client.get(f"/export/graph/{task}/mib.json", headers={"Host": "127.0.0.1"}).data)
     found = load_graph(place("graph", task))
     at = [found.edge_name(i) for i in range(len(found.edges))].index("input->m0")
-    assert mib["edges"]["input->m0"]["score"] == pytest.approx(float(found.edges.weight[at]))
+    assert mib["edges"]["input->m0"]["score"] == pytest.approx(-float(found.edges.weight[at]))
     answer = client.get(f"/export/graph/{task}/neuronpedia.json", headers={"Host": "127.0.0.1"})
     assert answer.status_code == 404 and "circuit of components" in answer.text
     server.server_close()

@@ -313,3 +313,22 @@ def test_no_page_names_a_place_of_this_machine_and_none_runs_a_tool(keeping, tmp
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(read_declarations.Undeclared, match="source names a place of this machine"):
         read_declarations.declared_in("a_page_of_files")
+
+
+def test_a_table_on_disk_has_every_row_of_a_record_that_shows_the_first(home, tmp_path, capsys):
+    asked = [
+        "circuits",
+        "eap",
+        "--model",
+        "toy",
+        "--task",
+        "greater-than",
+        "--n",
+        "2",
+        "--csv",
+        str(tmp_path / "all.csv"),
+    ]
+    assert "The strongest 50 of 343 edges" in told(capsys, *asked, "--save", "every")
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 344
+    told(capsys, "show", "every", "--csv", str(tmp_path / "again.csv"))
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "all.csv").read_text()

@@ -183,6 +183,8 @@ def test_a_curve_ends_at_the_whole_model():
     model, pairs = drawn("gpt2")
     scores = circuits.eap(model, pairs)
     curve = circuits.curve_of_scores(model, scores, pairs, random=1, signed=True)
+    assert f"on {len(pairs)} pairs of tokens, which the scores were made on too: CPR" in curve.summary()
+    assert curve.areas()[0]["on"] == "pairs that the scores saw"
     assert curve.f[-1] == pytest.approx(1) and curve.random_f[0, -1] == pytest.approx(1)
     total = int(scores.layout.edges.sum())
     assert [int(s * total) for s in SHARES][-1] == curve.kept[-1] == total
@@ -214,6 +216,11 @@ def test_a_circuit_comes_back_from_its_file(name, tmp_path):
     assert read.names == circuit.names and 0 < len(read) <= 60
     assert found == pytest.approx(scores.matrix, nan_ok=True, rel=1e-6)
     told = json.loads(file.read_text())
+    helps = min(
+        range(len(scores.score)), key=scores.score.__getitem__
+    )  # their scores are of a loss: large where an edge helps
+    name = scores.layout.name(*map(int, scores.edges[helps])).replace(".kv", ".h")
+    assert scores.score[helps] < 0 < told["edges"][name]["score"]
     assert told["cfg"] == {"n_layers": 3, "n_heads": 4, "parallel_attn_mlp": False, "d_model": 32}
     heads, senders = [f"a{i}.h{h}" for i in range(3) for h in range(4)], len(scores.layout.senders)
     assert set(told["nodes"]) == {"input", "logits", *heads, "m0", "m1", "m2"} and len(told["nodes"]) == senders + 1

@@ -173,7 +173,7 @@ def test_files_of_others(graph):
     assert len(told["edges"]) == len(graph.edges) and {e["side"] for e in told["edges"]} == {"", "q", "k", "v"}
     mib = mib_of_graph(graph)["edges"]
     name = graph.edge_name(0)
-    assert mib[name]["score"] == pytest.approx(float(graph.edges.weight[0]), rel=1e-5) and mib[name]["in_graph"]
+    assert mib[name]["score"] == pytest.approx(-float(graph.edges.weight[0]), rel=1e-5) and mib[name]["in_graph"]
     with pytest.raises(BadInput, match="circuit of components"):
         to_neuronpedia(graph)
     with pytest.raises(BadInput, match="graph of a prompt"):

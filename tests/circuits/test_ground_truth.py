@@ -225,6 +225,11 @@ def test_what_is_found_of_a_known_circuit_is_told_in_one_record():
     assert {row["method"]: row["AUROC"] for row in found.ranked} == pytest.approx(
         {"exact": 0.6, "EAP": 0.6, "EAP-IG (8 points)": 1.0}
     )
+    led = circuits.recover_known(
+        "induction", points=8
+    )  # of EAP two of its three edges are 1e-32, no score above the others' 0
+    assert {row["method"]: row["AUROC"] for row in led.ranked}["EAP"] == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert "ranked above all others by exact, EAP-IG (8 points);" in led.summary()
     assert len(found.rows()) == 5 and all(row["in the circuit"] for row in found.rows())
     assert not any(row["as known"] for row in found.removed) and len(found.removed) == 6
     assert "returns exactly these in 0 of 6" in found.summary() and len(found.panels()) == 5

@@ -252,6 +252,7 @@ def test_a_check_counts_what_a_model_gets_right():
     assert row["accuracy"] == sum(c > 0 for c in clean) / n and row["metric"] == pytest.approx(sum(clean) / n)
     assert row["answer changes"] == sum(b < a for a, b in zip(clean, corrupted)) / n
     assert row["worth studying"] == (row["accuracy"] >= 0.7 and row["answer changes"] >= 0.7)
+    assert all(bool(one["why not"]) != one["worth studying"] and one["measure"] for one in found.rows())
     by_log = probe.check_tasks(model, tasks=[probe.task_pairs(model, "capitals", n, measure="log_prob")], n=n)
     assert by_log.rows()[0]["accuracy"] == row["accuracy"] and by_log.rows()[0]["metric"] < 0
     assert set(probe.check_tasks(toy_model(), n=2).refused) >= {"induction", "docstring"}

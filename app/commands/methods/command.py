@@ -119,7 +119,7 @@ def answer(call: Call, wanted: Wanted) -> None:
 
 def _show_record(record: Any, wanted: Wanted, saved: Path | None) -> None:
     """Print it, and write its table and document. saved: where it is stored, which JSON says too."""
-    show_answer(wanted, lambda: _with_place(record.to_dict(), saved), record.panels, record.rows)
+    show_answer(wanted, lambda: _with_place(record.to_dict(), saved), record.panels, record.every_row)
     if wanted.document is not None:
         from probe.artifacts.exports import write_file
         from probe.show.render import as_file

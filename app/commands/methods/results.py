@@ -39,7 +39,8 @@ def show(
         manifest, record = found[0]
         if not hasattr(record, "rows"):
             raise BadInput(f"{manifest.name} has no table.")
-        typer.echo(f"wrote {write_csv(record.rows(), csv)}", err=True)
+        rows = record.every_row() if hasattr(record, "every_row") else record.rows()
+        typer.echo(f"wrote {write_csv(rows, csv)}", err=True)
 
 
 def _list(json: bool) -> None:
