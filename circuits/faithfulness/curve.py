@@ -163,7 +163,7 @@ def _curve(
 
 def _told(curve: FaithfulnessCurve, scores: Any, pairs: Pairs) -> FaithfulnessCurve:
     """With how many of these pairs the scores were made on, which no sentence may call held out."""
-    known = set(scores.examples)
+    known = {text for text in scores.examples if text}  # pairs of token ids have none
     return replace(curve, scored=sum(one.clean in known for one in pairs.examples) if known else None)
 
 
