@@ -183,7 +183,9 @@ def test_a_curve_ends_at_the_whole_model():
     model, pairs = drawn("gpt2")
     scores = circuits.eap(model, pairs)
     curve = circuits.curve_of_scores(model, scores, pairs, random=1, signed=True)
-    assert f"on {len(pairs)} pairs of tokens: CPR" in curve.summary()  # token ids alone do not say which pairs scores saw
+    assert (
+        f"on {len(pairs)} pairs of tokens: CPR" in curve.summary()
+    )  # token ids alone do not say which pairs scores saw
     assert curve.f[-1] == pytest.approx(1) and curve.random_f[0, -1] == pytest.approx(1)
     total = int(scores.layout.edges.sum())
     assert [int(s * total) for s in SHARES][-1] == curve.kept[-1] == total

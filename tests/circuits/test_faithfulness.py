@@ -477,7 +477,9 @@ def test_templates_that_scores_never_saw_are_looked_at_apart():
     )
     assert curve.scored == curve.unseen.scored == 0 and "held-out pair" in curve.summary()
     seen = circuits.curve_of_scores(toy, scores, old.some([1, 2]), random=0, samples=0)
-    assert seen.scored == 1 and "on 2 pairs of greater-than, 1 of which the scores were made on too: CPR" in seen.summary()
+    assert (
+        seen.scored == 1 and "on 2 pairs of greater-than, 1 of which the scores were made on too: CPR" in seen.summary()
+    )
     assert seen.areas()[0]["on"] == "pairs that the scores saw"
     assert curve.rows()[3]["on unseen templates"] == pytest.approx(curve.unseen.f[3])
     given_pairs = circuits.faithfulness_curve(
