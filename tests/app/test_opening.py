@@ -248,6 +248,7 @@ NO_PAGE = {  # plans, sets of tokens, what weights alone say of connections, and
     *("Appearances", "GraphShown", "NodesShown", "RunComparison", "StoredReport"),
     *(
         "SubgraphTest",
+        "Alike",
         "EdgeCheck",
         "PatchedCell",
         "TrainingRun",

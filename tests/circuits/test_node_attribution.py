@@ -508,7 +508,9 @@ def test_scores_show_themselves(tmp_path):
     ):
         found = circuits.atp(model, pairs, **options)
         titles = [panel.title for panel in found.panels() if hasattr(panel, "title")]
-        assert titles[:2] == ["What each node is worth", "The strongest nodes"]
+        total = len(found.nodes)
+        strongest = f"The strongest 50 of {total:,} nodes" if total > 50 else "The strongest nodes"
+        assert titles[:2] == ["What each node is worth", strongest]
         assert found.figure().data[0].z.shape[0] == 3
         assert found.figure(across="position").data[0].z.shape[1] >= 1
         row = found.rows(1)[0]

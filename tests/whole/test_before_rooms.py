@@ -145,7 +145,7 @@ def test_rows_of_jobs_and_prompts():
         ("graph show latents --node L2F5", ["L2F5@"]),
         ("blind show study", ["L2F5", "something"]),
         ("runs", ["training", "153", "0.2616", "transcoder", "finished", "0.2375"]),
-        ("label features", ["a label", "somebody"]),
+        ("features label features", ["a label", "somebody"]),
         ("features --dictionary transcoder --cache cache --name features --resume --unit 3", ["17.24", "42.59"]),
         ("eval --dictionary transcoder --cache cache --max-tokens 64 --name eval --resume --json", ["2.27376863517"]),
         ("doctor", []),
