@@ -101,3 +101,15 @@ def test_what_cannot_be_blocked_is_refused(sources, options, said):
 def test_patterns_that_come_too_late_are_refused():
     with pytest.raises(OpenworkError, match="cannot be patched"):
         knocked("opt", ["@1"])
+
+
+@pytest.mark.parametrize("method", [circuits.knockout, circuits.causal_tracing])
+def test_weights_that_are_nan_are_named(method):
+    from probe.model.toy import toy_model
+
+    model = toy_model()
+    with torch.no_grad():
+        model.W_U.fill_(float("nan"))
+    subject = {"subject": "France"} if method is circuits.causal_tracing else {}
+    with pytest.raises(OpenworkError, match="not a number"):
+        method(model, prompt="The capital of France is Paris", **subject)

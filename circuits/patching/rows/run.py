@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.errors import OpenworkError
+from probe.interventions.forward import require_finite
 from probe.model.anatomy import Spot, probe_tokens, spot
 from probe.model.key_value_cache import keeps_nothing
 from probe.model.sites import Site
@@ -47,7 +48,7 @@ def _spread_is_exact(model: "TransformerBridge", layer: int) -> bool:
             grown = model(tokens)
     except (RuntimeError, ValueError, IndexError, TypeError):
         return False
-    whole = model(tokens.expand(3, -1))
+    whole = require_finite(model(tokens.expand(3, -1)))
     return grown.shape == whole.shape and bool(
         torch.allclose(grown, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))
     )
